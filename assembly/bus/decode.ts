@@ -1,0 +1,182 @@
+// Where the memory BARs are decoded: machine frame -> page of a device. Mapping follows the config bytes
+// (`barsUpdate`); a moved BAR rewrites entries here and nothing else. A BAR that overlaps another gets the frames
+// that were still free; they come back to it when the other leaves.
+import { Machine } from '../spec/machine';
+import { BarKind, BarRecord, DecodeEntry, FunctionFlag, FunctionRecord, PortEntry, State } from '../spec/state';
+import { Pci, PciBar } from '../spec/pci';
+import { Counter } from '../spec/counters';
+import { radixGet, radixSet } from '../memory/radix';
+import { count } from '../memory/state';
+import { barRecord, functionPresent, functionRecord } from './functions';
+import { configDword } from './config';
+
+@inline
+function bothGet(record: usize): u64 {
+  return load<u64>(record, BarRecord.MAPPED_LO);
+}
+
+@inline
+function decodeRoot(b: usize): usize {
+  return b + State.MMIO_ROOT;
+}
+
+@inline
+export function decodeEntry(b: usize, mfn: u32): u32 {
+  return radixGet(b, decodeRoot(b), mfn);
+}
+
+/** BAR below 4 KiB that holds byte `off` of a shared page, as function × 6 + BAR plus one; 0 when none does. */
+export function sharedFind(b: usize, entry: u32, off: u32): u32 {
+  let id = (entry & DecodeEntry.INDEX_MASK) + 1;
+  while (id != 0) {
+    const record = barRecord(b, (id - 1) / Machine.BARS, (id - 1) % Machine.BARS);
+    const start = load<u32>(record, BarRecord.MAPPED_LO) & Machine.PAGE_MASK;
+    if (off - start < load<u32>(record, BarRecord.SIZE)) return id;
+    id = load<u32>(record, BarRecord.NEXT);
+  }
+  return 0;
+}
+
+function memoryMap(b: usize, fn: u32, bar: u32): void {
+  const record = barRecord(b, fn, bar);
+  const size = load<u32>(record, BarRecord.SIZE);
+  const mfn = <u32>(bothGet(record) >> Machine.PAGE_SHIFT);
+  const id = fn * Machine.BARS + bar;
+  if (size < Machine.PAGE_SIZE) {
+    const entry = decodeEntry(b, mfn);
+    if (entry >> DecodeEntry.KIND_SHIFT == DecodeEntry.PAGE) return;
+    let other: u32 = entry == 0 ? 0 : (entry & DecodeEntry.INDEX_MASK) + 1;
+    const first = other;
+    while (other != 0) {
+      if (other == id + 1) return;
+      other = load<u32>(barRecord(b, (other - 1) / Machine.BARS, (other - 1) % Machine.BARS), BarRecord.NEXT);
+    }
+    store<u32>(record, first, BarRecord.NEXT);
+    radixSet(b, decodeRoot(b), mfn, <u32>DecodeEntry.SHARED << DecodeEntry.KIND_SHIFT | id);
+    return;
+  }
+  const first = load<u32>(record, BarRecord.PAGES) >> 4;
+  for (let i: u32 = 0; i < size >> Machine.PAGE_SHIFT; i++) {
+    if (decodeEntry(b, mfn + i) != 0) continue;
+    radixSet(b, decodeRoot(b), mfn + i, <u32>DecodeEntry.PAGE << DecodeEntry.KIND_SHIFT | (first + i));
+  }
+}
+
+function memoryUnmap(b: usize, fn: u32, bar: u32): void {
+  const record = barRecord(b, fn, bar);
+  const size = load<u32>(record, BarRecord.SIZE);
+  const mfn = <u32>(bothGet(record) >> Machine.PAGE_SHIFT);
+  const id = fn * Machine.BARS + bar;
+  if (size < Machine.PAGE_SIZE) {
+    const entry = decodeEntry(b, mfn);
+    if (entry >> DecodeEntry.KIND_SHIFT != DecodeEntry.SHARED) return;
+    const next = load<u32>(record, BarRecord.NEXT);
+    store<u32>(record, 0, BarRecord.NEXT);
+    if ((entry & DecodeEntry.INDEX_MASK) == id) {
+      const rest = next == 0 ? 0 : <u32>DecodeEntry.SHARED << DecodeEntry.KIND_SHIFT | (next - 1);
+      radixSet(b, decodeRoot(b), mfn, rest);
+      return;
+    }
+    let other = (entry & DecodeEntry.INDEX_MASK) + 1;
+    while (other != 0) {
+      const before = barRecord(b, (other - 1) / Machine.BARS, (other - 1) % Machine.BARS);
+      other = load<u32>(before, BarRecord.NEXT);
+      if (other == id + 1) {
+        store<u32>(before, next, BarRecord.NEXT);
+        return;
+      }
+    }
+    return;
+  }
+  const first = load<u32>(record, BarRecord.PAGES) >> 4;
+  for (let i: u32 = 0; i < size >> Machine.PAGE_SHIFT; i++) {
+    if (decodeEntry(b, mfn + i) == (<u32>DecodeEntry.PAGE << DecodeEntry.KIND_SHIFT | (first + i))) {
+      radixSet(b, decodeRoot(b), mfn + i, 0);
+    }
+  }
+}
+
+/** After `from` to `from + size` became free: BARs that overlap it and had lost there take their frames. */
+function memoryRefill(b: usize, from: u64, size: u32): void {
+  const first = from >> Machine.PAGE_SHIFT;
+  const last = (from + size - 1) >> Machine.PAGE_SHIFT;
+  for (let fn: u32 = 0; fn < Machine.FUNCTIONS; fn++) {
+    if (!functionPresent(b, fn)) continue;
+    for (let bar: u32 = 0; bar < Machine.BARS; bar++) {
+      const record = barRecord(b, fn, bar);
+      if (load<u32>(record, BarRecord.MAPPED) == 0 || load<u32>(record, BarRecord.KIND) == BarKind.IO) continue;
+      const start = bothGet(record);
+      if (start >> Machine.PAGE_SHIFT > last) continue;
+      if ((start + load<u32>(record, BarRecord.SIZE) - 1) >> Machine.PAGE_SHIFT < first) continue;
+      memoryMap(b, fn, bar);
+    }
+  }
+}
+
+function portsWrite(b: usize, fn: u32, bar: u32, map: bool): void {
+  const record = barRecord(b, fn, bar);
+  const first = load<u32>(record, BarRecord.MAPPED_LO) >> 2;
+  const id = fn * Machine.BARS + bar + 1;
+  for (let i: u32 = 0; i < load<u32>(record, BarRecord.SIZE) >> 2; i++) {
+    const ptr = b + load<u32>(b, State.POOL_PORTS) + ((first + i) << 1);
+    const holder = <u32>load<u16>(ptr);
+    if (map ? holder == PortEntry.NONE : holder == id) store<u16>(ptr, map ? <u16>id : 0);
+  }
+}
+
+function portsRefill(b: usize): void {
+  for (let fn: u32 = 0; fn < Machine.FUNCTIONS; fn++) {
+    if (!functionPresent(b, fn)) continue;
+    for (let bar: u32 = 0; bar < Machine.BARS; bar++) {
+      const record = barRecord(b, fn, bar);
+      if (load<u32>(record, BarRecord.MAPPED) != 0 && load<u32>(record, BarRecord.KIND) == BarKind.IO) {
+        portsWrite(b, fn, bar, true);
+      }
+    }
+  }
+}
+
+/** Maps a BAR at `address`, or takes it out of decode when `map` is false. */
+export function barMap(b: usize, fn: u32, bar: u32, map: bool, address: u64): void {
+  const record = barRecord(b, fn, bar);
+  const io = load<u32>(record, BarRecord.KIND) == BarKind.IO;
+  const was = load<u32>(record, BarRecord.MAPPED) != 0;
+  if (was == map && (!map || bothGet(record) == address)) return;
+  if (was) {
+    if (io) portsWrite(b, fn, bar, false);
+    else memoryUnmap(b, fn, bar);
+    store<u32>(record, 0, BarRecord.MAPPED);
+    if (io) portsRefill(b);
+    else memoryRefill(b, bothGet(record), load<u32>(record, BarRecord.SIZE));
+  }
+  if (map) {
+    store<u64>(record, address, BarRecord.MAPPED_LO);
+    store<u32>(record, 1, BarRecord.MAPPED);
+    if (io) portsWrite(b, fn, bar, true);
+    else memoryMap(b, fn, bar);
+  }
+  count(b, Counter.BAR_MOVES);
+  store<u32>(b, fn + 1, State.BAR_MOVED);
+}
+
+/** Brings the decode into line with the config bytes: BAR registers, decode enables, power state. */
+export function barsUpdate(b: usize, fn: u32): void {
+  const flags = load<u32>(functionRecord(b, fn), FunctionRecord.FLAGS);
+  const up = (flags & FunctionFlag.POWERED_DOWN) == 0;
+  for (let bar: u32 = 0; bar < Machine.BARS; bar++) {
+    const record = barRecord(b, fn, bar);
+    const kind = load<u32>(record, BarRecord.KIND);
+    if (kind == BarKind.NONE) continue;
+    const raw = configDword(b, fn, Pci.BAR0 + (bar << 2));
+    const size = load<u32>(record, BarRecord.SIZE);
+    if (kind == BarKind.IO) {
+      const port = raw & ~(<u32>PciBar.IO_FLAGS);
+      barMap(b, fn, bar, up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port + size <= 0x10000, port);
+      continue;
+    }
+    let address = <u64>(raw & ~(<u32>PciBar.MEMORY_FLAGS));
+    if (kind == BarKind.MEMORY_64) address |= <u64>configDword(b, fn, Pci.BAR0 + 4 + (bar << 2)) << 32;
+    const inside = address != 0 && address <= (<u64>Machine.MFN_LIMIT << Machine.PAGE_SHIFT) - size;
+    barMap(b, fn, bar, up && (flags & FunctionFlag.MEMORY_DECODE) != 0 && inside, address);
+  }
+}

@@ -1,0 +1,209 @@
+// Second-level tables, as the hypervisor writes them: IO domains, map with the largest page that fits, unmap with
+// the split of a superpage. Every leaf holds the frames it maps, so that none of them changes hands while a device
+// can reach it. Whether a mapping may be made is the hypercall's question, not answered here.
+import { DomId, Machine } from '../spec/machine';
+import { Status } from '../spec/status';
+import { Counter } from '../spec/counters';
+import { IommuState, VtdPte } from '../spec/vtd';
+import { IoDomainRecord, State, StateSize } from '../spec/state';
+import { count, countBy } from '../memory/state';
+import { framePtr } from '../memory/windows';
+import { frameHold, frameRelease, tableFrameGive, tableFrameTake } from '../memory/frames';
+
+const TABLE_ADDRESS: u64 = 0x000000fffffff000;
+
+@inline
+export function ioDomainRecord(b: usize, slot: u32): usize {
+  return b + State.IO_DOMAIN_TABLE + slot * StateSize.IO_DOMAIN_RECORD;
+}
+
+@inline
+export function ioDomainPresent(b: usize, slot: u32): bool {
+  return slot < Machine.IO_DOMAINS && load<u32>(ioDomainRecord(b, slot), IoDomainRecord.PRESENT) != 0;
+}
+
+/** Linear address of an entry of a table; 0 when the frame is not RAM (a device in bypass may have written it). */
+@inline
+function slotPtr(b: usize, table: u32, dfn: u64, level: u32): usize {
+  const ptr = framePtr(b, table);
+  return ptr == 0 ? 0 : ptr + ((<u32>(dfn >> <u64>(9 * (level - 1))) & 511) << 3);
+}
+
+function tableTake(b: usize): u32 {
+  const mfn = tableFrameTake(b);
+  if (mfn == 0) return 0;
+  const ptr = framePtr(b, mfn);
+  if (ptr == 0) return 0;
+  memory.fill(ptr, 0, Machine.PAGE_SIZE);
+  return mfn;
+}
+
+/** An IO domain with an empty root table of four levels; only frames of domain `owner` may be mapped in it. */
+export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32): Status {
+  if (slot >= Machine.IO_DOMAINS || did >= IommuState.DOMAIN_IDS || owner > DomId.NONE) return Status.RANGE;
+  if (ioDomainPresent(b, slot)) return Status.IN_USE;
+  const root = tableTake(b);
+  if (root == 0) return Status.FULL;
+  const record = ioDomainRecord(b, slot);
+  memory.fill(record, 0, StateSize.IO_DOMAIN_RECORD);
+  store<u32>(record, 1, IoDomainRecord.PRESENT);
+  store<u32>(record, did, IoDomainRecord.DID);
+  store<u32>(record, root, IoDomainRecord.ROOT_MFN);
+  store<u32>(record, 4, IoDomainRecord.LEVELS);
+  store<u32>(record, owner, IoDomainRecord.OWNER);
+  return Status.OK;
+}
+
+/** Linear address of the entry for a page at `level`, making tables on the way; 0 when none are left. */
+function entryFor(b: usize, record: usize, dfn: u64, level: u32, make: bool): usize {
+  let table = load<u32>(record, IoDomainRecord.ROOT_MFN);
+  let at = load<u32>(record, IoDomainRecord.LEVELS);
+  while (true) {
+    const ptr = slotPtr(b, table, dfn, at);
+    if (ptr == 0 || at == level) return ptr;
+    let pte = load<u64>(ptr);
+    if ((pte & 3) == 0) {
+      if (!make) return 0;
+      const next = tableTake(b);
+      if (next == 0) return 0;
+      pte = <u64>next << Machine.PAGE_SHIFT | VtdPte.R | VtdPte.W;
+      store<u64>(ptr, pte);
+      count(b, Counter.PTES_WRITTEN);
+    } else if ((pte & VtdPte.SP) != 0) {
+      if (!make) return 0;
+      if (!superpageSplit(b, ptr, at)) return 0;
+      pte = load<u64>(ptr);
+    }
+    table = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
+    at--;
+  }
+}
+
+/** Replaces the superpage leaf at `ptr` by a table of 512 smaller leaves with the same rights. */
+function superpageSplit(b: usize, ptr: usize, level: u32): bool {
+  const pte = load<u64>(ptr);
+  const table = tableTake(b);
+  if (table == 0) return false;
+  const step = <u64>1 << <u64>(Machine.PAGE_SHIFT + 9 * (level - 2));
+  const flags = (pte & 3) | (level > 2 ? VtdPte.SP : 0);
+  const entries = framePtr(b, table);
+  for (let i: u64 = 0; i < 512; i++) store<u64>(entries + (<usize>i << 3), ((pte & TABLE_ADDRESS) + i * step) | flags);
+  store<u64>(ptr, <u64>table << Machine.PAGE_SHIFT | VtdPte.R | VtdPte.W);
+  countBy(b, Counter.PTES_WRITTEN, 513);
+  return true;
+}
+
+/** Level and state of the entry that decides about a page: walks down until a leaf or a gap. */
+function leafFind(b: usize, record: usize, dfn: u64): u64 {
+  let table = load<u32>(record, IoDomainRecord.ROOT_MFN);
+  let at = load<u32>(record, IoDomainRecord.LEVELS);
+  while (true) {
+    const ptr = slotPtr(b, table, dfn, at);
+    const pte = ptr == 0 ? 0 : load<u64>(ptr);
+    if ((pte & 3) == 0) return 0;
+    if (at == 1 || (pte & VtdPte.SP) != 0) return pte | <u64>at << 56;
+    table = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
+    at--;
+  }
+}
+
+/** Whether a page is mapped in the IO domain. */
+export function ioPageMapped(b: usize, slot: u32, dfn: u32): bool {
+  return ioDomainPresent(b, slot) && leafFind(b, ioDomainRecord(b, slot), dfn) != 0;
+}
+
+/** Maps one leaf of `level` (1: 4 KiB, 2: 2 MiB, 3: 1 GiB). */
+function leafMap(b: usize, record: usize, dfn: u64, mfn: u32, rights: u32, level: u32): Status {
+  const ptr = entryFor(b, record, dfn, level, true);
+  if (ptr == 0) return Status.FULL;
+  const pages: u32 = 1 << (9 * (level - 1));
+  store<u64>(ptr, <u64>mfn << Machine.PAGE_SHIFT | rights | (level > 1 ? VtdPte.SP : 0));
+  count(b, Counter.PTES_WRITTEN);
+  for (let i: u32 = 0; i < pages; i++) frameHold(b, mfn + i);
+  store<u64>(record, load<u64>(record, IoDomainRecord.LEAVES) + 1, IoDomainRecord.LEAVES);
+  return Status.OK;
+}
+
+/**
+ * Maps `pages` pages from device frame `dfn` on to machine frames from `mfn` on; `rights` 1 read, 2 write.
+ * IN_USE when one of them is mapped already (nothing is changed then), FULL when tables run out: then what was
+ * mapped by this call is unmapped again.
+ */
+export function ioMap(b: usize, slot: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
+  if (!ioDomainPresent(b, slot)) return Status.ABSENT;
+  if ((rights & 3) == 0 || <u64>dfn + pages > 0x100000000 || <u64>mfn + pages > Machine.MFN_LIMIT) return Status.RANGE;
+  const record = ioDomainRecord(b, slot);
+  for (let i: u32 = 0; i < pages; i++) if (leafFind(b, record, dfn + i) != 0) return Status.IN_USE;
+  let done: u32 = 0;
+  while (done < pages) {
+    const level: u32 = ((dfn + done) & 511) == 0 && ((mfn + done) & 511) == 0 && pages - done >= 512
+      && entryIsGap(b, record, dfn + done) ? 2 : 1;
+    const status = leafMap(b, record, dfn + done, mfn + done, rights & 3, level);
+    if (status != Status.OK) {
+      ioUnmap(b, slot, dfn, done);
+      return status;
+    }
+    done += level == 2 ? 512 : 1;
+  }
+  return Status.OK;
+}
+
+/** Whether the 2 MiB slot of a page holds no table: only then may a superpage go there. */
+function entryIsGap(b: usize, record: usize, dfn: u64): bool {
+  const ptr = entryFor(b, record, dfn, 2, true);
+  return ptr != 0 && load<u64>(ptr) == 0;
+}
+
+/** Unmaps `pages` pages; pages that are not mapped are passed over. No cache is touched here. */
+export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
+  if (!ioDomainPresent(b, slot)) return Status.ABSENT;
+  if (<u64>dfn + pages > 0x100000000) return Status.RANGE;
+  const record = ioDomainRecord(b, slot);
+  let done: u32 = 0;
+  while (done < pages) {
+    const leaf = leafFind(b, record, dfn + done);
+    let level = <u32>(leaf >> 56);
+    if (level == 0) {
+      done++;
+      continue;
+    }
+    const whole: u32 = 1 << (9 * (level - 1));
+    if (((dfn + done) & (whole - 1)) != 0 || pages - done < whole) level = 1;
+    const ptr = entryFor(b, record, dfn + done, level, true);
+    if (ptr == 0) return Status.FULL;
+    const size: u32 = 1 << (9 * (level - 1));
+    const mfn = <u32>((load<u64>(ptr) & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
+    store<u64>(ptr, 0);
+    count(b, Counter.PTES_WRITTEN);
+    for (let i: u32 = 0; i < size; i++) frameRelease(b, mfn + i);
+    store<u64>(record, load<u64>(record, IoDomainRecord.LEAVES) - 1, IoDomainRecord.LEAVES);
+    done += size;
+  }
+  return Status.OK;
+}
+
+function tableFree(b: usize, mfn: u32, level: u32): void {
+  const ptr = framePtr(b, mfn);
+  if (ptr == 0) return;
+  for (let i: u32 = 0; i < 512; i++) {
+    const pte = load<u64>(ptr + (i << 3));
+    if ((pte & 3) == 0) continue;
+    const next = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
+    if (level > 1 && (pte & VtdPte.SP) == 0) {
+      tableFree(b, next, level - 1);
+      continue;
+    }
+    const pages: u32 = 1 << (9 * (level - 1));
+    for (let j: u32 = 0; j < pages; j++) frameRelease(b, next + j);
+  }
+  tableFrameGive(b, mfn);
+}
+
+/** Releases every mapping and gives the tables back. The caller flushes the domain's id first. */
+export function ioDomainDestroy(b: usize, slot: u32): Status {
+  if (!ioDomainPresent(b, slot)) return Status.ABSENT;
+  const record = ioDomainRecord(b, slot);
+  tableFree(b, load<u32>(record, IoDomainRecord.ROOT_MFN), load<u32>(record, IoDomainRecord.LEVELS));
+  memory.fill(record, 0, StateSize.IO_DOMAIN_RECORD);
+  return Status.OK;
+}

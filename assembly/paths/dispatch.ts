@@ -1,0 +1,63 @@
+// Which device a register with side effects, a reset or a step of work belongs to. The only place that knows all
+// models.
+import { Model, FunctionRecord, State } from '../spec/state';
+import { VTD_FUNCTION } from '../iommu/fault';
+import { queueDrain } from '../iommu/queue';
+import { vtdWrite } from '../iommu/registers';
+import { deadlineOf, functionRecord } from '../bus/functions';
+import { msiSend } from '../dma/message';
+import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
+import { e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
+
+@inline
+function modelOf(b: usize, fn: u32): u32 {
+  return load<u32>(functionRecord(b, fn), FunctionRecord.MODEL);
+}
+
+/** A read of a register with a read effect: gives the dword. */
+export function deviceRead(b: usize, fn: u32, bar: u32, off: u32): u32 {
+  const model = modelOf(b, fn);
+  if (model == Model.E1000) return e1000Read(b, fn, bar, off);
+  if (model == Model.EDU) return eduRead(b, fn, off);
+  return 0xffffffff;
+}
+
+/** A write of a register with a write effect; `value` and `lanes` in dword position, as the guest wrote them. */
+export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, lanes: u32): void {
+  const model = modelOf(b, fn);
+  if (model == Model.E1000) e1000Write(b, fn, bar, off, value, lanes);
+  else if (model == Model.EDU) eduWrite(b, fn, off, value);
+  else if (model == Model.VTD) vtdWrite(b, off, value);
+}
+
+/** Function-level reset of the device behind the registers; its config space is the caller's. */
+export function deviceReset(b: usize, fn: u32): void {
+  const model = modelOf(b, fn);
+  if (model == Model.E1000) e1000Reset(b, fn);
+  else if (model == Model.EDU) eduReset(b, fn);
+}
+
+/**
+ * One step of deferred work: one descriptor with its data, one transfer, one batch of invalidations. False when the
+ * function cannot go on now (nothing left, or PENDING); it has then cleared its work bit or left it set.
+ */
+export function deviceStep(b: usize, fn: u32, budget: u32): bool {
+  const record = functionRecord(b, fn);
+  if (load<u32>(record, FunctionRecord.MSI_WAITING) != 0) {
+    msiSend(b, fn, load<u32>(record, FunctionRecord.MSI_WAITING) - 1);
+    if (load<u32>(record, FunctionRecord.MSI_WAITING) != 0) return false;
+  }
+  const model = modelOf(b, fn);
+  if (model == Model.E1000) return e1000Step(b, fn);
+  if (model == Model.EDU) return eduStep(b, fn);
+  if (fn == VTD_FUNCTION) return queueDrain(b, budget);
+  return false;
+}
+
+/** Requests work for every function whose deadline has come. */
+export function deadlinesCheck(b: usize): void {
+  const now = load<u64>(b, State.NOW);
+  for (let fn: u32 = 0; fn < 64; fn++) {
+    if (modelOf(b, fn) != Model.NONE && deadlineOf(b, fn) <= now) deadlineMet(b, fn);
+  }
+}

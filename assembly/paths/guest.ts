@@ -1,0 +1,194 @@
+// What a guest can do: load and store at a guest address, in and out at a port. The gate is in front of everything:
+// the guest's map for memory (rights were checked when an entry was made), the port bitmap for ports. A refused
+// access is counted and recorded, reads as ones and changes nothing.
+import { Machine, MapEntry } from '../spec/machine';
+import { Counter } from '../spec/counters';
+import { Status } from '../spec/status';
+import { BarRecord, PortEntry, RefusedKind, State } from '../spec/state';
+import { count } from '../memory/state';
+import { frameDirty, framePtr } from '../memory/windows';
+import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
+import { barPage, barRecord } from '../bus/functions';
+import { decodeAt } from '../dma/peer';
+import { configRead, configWrite, functionFind } from './config';
+import { pageRead, pageWrite } from './registers';
+
+@inline
+function result(b: usize, status: Status): void {
+  store<u32>(b, status, State.RESULT_STATUS);
+}
+
+@inline
+function ones(b: usize, status: Status): u32 {
+  result(b, status);
+  store<u32>(b, 0xffffffff, State.RESULT_HI);
+  return 0xffffffff;
+}
+
+@inline
+function ramLoad(b: usize, ptr: usize, width: u32): u32 {
+  if (width == 4) return load<u32>(ptr);
+  if (width == 1) return load<u8>(ptr);
+  if (width == 2) return load<u16>(ptr);
+  store<u32>(b, load<u32>(ptr, 4), State.RESULT_HI);
+  return load<u32>(ptr);
+}
+
+@inline
+function ramStore(ptr: usize, width: u32, lo: u32, hi: u32): void {
+  if (width == 4) store<u32>(ptr, lo);
+  else if (width == 1) store<u8>(ptr, <u8>lo);
+  else if (width == 2) store<u16>(ptr, <u16>lo);
+  else {
+    store<u32>(ptr, lo);
+    store<u32>(ptr, hi, 4);
+  }
+}
+
+/** Over two pages: byte by byte, each through its own page. */
+export function guestLoadSplit(b: usize, dom: u32, address: u64, width: u32): u32 {
+  let lo: u32 = 0;
+  let hi: u32 = 0;
+  let worst: Status = Status.OK;
+  for (let i: u32 = 0; i < width; i++) {
+    const byte = guestLoad(b, dom, address + i, 1) & 0xff;
+    if (load<u32>(b, State.RESULT_STATUS) != Status.OK) worst = load<u32>(b, State.RESULT_STATUS);
+    if (i < 4) lo |= byte << (i << 3);
+    else hi |= byte << ((i - 4) << 3);
+  }
+  store<u32>(b, hi, State.RESULT_HI);
+  result(b, worst);
+  return lo;
+}
+
+export function guestStoreSplit(b: usize, dom: u32, address: u64, width: u32, lo: u32, hi: u32): void {
+  let worst: Status = Status.OK;
+  for (let i: u32 = 0; i < width; i++) {
+    guestStore(b, dom, address + i, 1, (i < 4 ? lo >> (i << 3) : hi >> ((i - 4) << 3)) & 0xff, 0);
+    if (load<u32>(b, State.RESULT_STATUS) != Status.OK) worst = load<u32>(b, State.RESULT_STATUS);
+  }
+  result(b, worst);
+}
+
+/** Loads 1, 2, 4 or 8 bytes at a guest address (gpa of an HVM domain, va of a PV one). */
+export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
+  result(b, Status.OK);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  const within = <u32>address & Machine.PAGE_MASK;
+  if (within + width > Machine.PAGE_SIZE) return guestLoadSplit(b, dom, address, width);
+  const entry = address >> 40 != 0 ? 0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
+  const mfn = entry & MapEntry.MFN_MASK;
+  const kind = entry >> MapEntry.KIND_SHIFT;
+  if (kind == MapEntry.RAM) {
+    const frame = framePtr(b, mfn);
+    if (frame != 0) return ramLoad(b, frame + within, width);
+  } else if (kind == MapEntry.MMIO) {
+    count(b, Counter.GUEST_MMIO_READS);
+    const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
+    return at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+  }
+  accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
+  return ones(b, Status.REFUSED);
+}
+
+/** Stores 1, 2, 4 or 8 bytes at a guest address. */
+export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32, hi: u32): void {
+  result(b, Status.OK);
+  if (!domainPresent(b, dom)) return result(b, Status.ABSENT);
+  const within = <u32>address & Machine.PAGE_MASK;
+  if (within + width > Machine.PAGE_SIZE) return guestStoreSplit(b, dom, address, width, lo, hi);
+  const entry = address >> 40 != 0 ? 0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
+  const mfn = entry & MapEntry.MFN_MASK;
+  if ((entry >> MapEntry.WRITABLE_BIT & 1) != 0) {
+    if (entry >> MapEntry.KIND_SHIFT == MapEntry.RAM) {
+      const frame = framePtr(b, mfn);
+      if (frame != 0) {
+        ramStore(frame + within, width, lo, hi);
+        frameDirty(b, mfn);
+        return;
+      }
+    } else {
+      count(b, Counter.GUEST_MMIO_WRITES);
+      const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
+      if (at == 0) result(b, Status.NOTHING);
+      else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
+      return;
+    }
+  }
+  accessRefused(b, dom, RefusedKind.STORE, <u32>address, <u32>(address >> 32));
+  result(b, Status.REFUSED);
+}
+
+@inline
+function portHolder(b: usize, port: u32): u32 {
+  return load<u16>(b + load<u32>(b, State.POOL_PORTS) + (port >> 2 << 1));
+}
+
+// mechanism #1 (PCI Local Bus 3.0 §3.2.2.3.2): bit 31 enables, 23:16 bus, 15:8 devfn, 7:2 dword
+@inline
+function configTarget(b: usize): i32 {
+  const latch = load<u32>(b, State.CONFIG_ADDRESS);
+  return latch >> 31 == 0 ? -1 : functionFind(b, (latch >> 8) & 0xffff);
+}
+
+/** A port without any gate: the host's own access, and what stands behind a guest's that was let through. */
+export function portRead(b: usize, port: u32, width: u32): u32 {
+  result(b, Status.OK);
+  if (port + width > 0x10000 || (port & 3) + width > 4) return ones(b, Status.NOTHING);
+  const holder = portHolder(b, port);
+  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING);
+  if (holder == PortEntry.CONFIG_ADDRESS) {
+    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH);
+  }
+  if (holder == PortEntry.CONFIG_DATA) {
+    const fn = configTarget(b);
+    if (fn < 0) return ones(b, Status.NOTHING);
+    return configRead(b, fn, (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3), width);
+  }
+  const fn = (holder - 1) / Machine.BARS;
+  const bar = (holder - 1) % Machine.BARS;
+  const off = port - load<u32>(barRecord(b, fn, bar), BarRecord.MAPPED_LO);
+  return pageRead(b, barPage(b, fn, bar, off), off, width);
+}
+
+export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
+  result(b, Status.OK);
+  const holder = port + width > 0x10000 || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
+  if (holder == PortEntry.NONE) return result(b, Status.NOTHING);
+  if (holder == PortEntry.CONFIG_ADDRESS) {
+    if (width != 4) return result(b, Status.WIDTH);
+    store<u32>(b, value & 0x80fffffc, State.CONFIG_ADDRESS);
+    return;
+  }
+  if (holder == PortEntry.CONFIG_DATA) {
+    const fn = configTarget(b);
+    if (fn < 0) return result(b, Status.NOTHING);
+    configWrite(b, fn, (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3), width, value);
+    return;
+  }
+  const fn = (holder - 1) / Machine.BARS;
+  const bar = (holder - 1) % Machine.BARS;
+  const off = port - load<u32>(barRecord(b, fn, bar), BarRecord.MAPPED_LO);
+  pageWrite(b, barPage(b, fn, bar, off), off, width, value, 0);
+}
+
+/** `in` of 1, 2 or 4 bytes by a guest; every port of it needs its bit. */
+export function guestIn(b: usize, dom: u32, port: u32, width: u32): u32 {
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!portsAllowed(b, dom, port, width)) {
+    accessRefused(b, dom, RefusedKind.IN, port, 0);
+    return ones(b, Status.REFUSED);
+  }
+  count(b, Counter.GUEST_PORT_READS);
+  return portRead(b, port, width);
+}
+
+export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32): void {
+  if (!domainPresent(b, dom)) return result(b, Status.ABSENT);
+  if (!portsAllowed(b, dom, port, width)) {
+    accessRefused(b, dom, RefusedKind.OUT, port, 0);
+    return result(b, Status.REFUSED);
+  }
+  count(b, Counter.GUEST_PORT_WRITES);
+  portWrite(b, port, width, value);
+}

@@ -1,0 +1,363 @@
+/**
+ * Layout of the engine's state: one run of bytes at a base given to `init`.
+ *
+ *   0x00000  placement   where the RAM windows lie in the linear memory; not part of a snapshot
+ *   0x01000  the slice   everything else: header, pool offsets, counters, fixed tables
+ *   0x20000  pools       sized by the options, found through the header's offsets
+ *
+ * Every offset in here is relative to the state base. Words are little endian.
+ */
+export const enum State {
+  /** 16 linear addresses of RAM windows; the only linear addresses kept. */
+  PLACEMENT = 0x0000,
+  SLICE = 0x1000,
+
+  MAGIC = 0x1000,
+  ABI_VERSION = 0x1004,
+  /** Bytes of state, placement included. */
+  SIZE = 0x1008,
+  /** Frames of RAM covered by the frame table, from mfn 0. */
+  FRAMES = 0x100c,
+  /** High dword of the last eight-byte read. */
+  RESULT_HI = 0x1010,
+  /** Status of the last access. */
+  RESULT_STATUS = 0x1014,
+  /** Function that the last config write moved a BAR of, plus one; 0 when none. */
+  BAR_MOVED = 0x1018,
+  /** Lock word: non-zero while a call is inside. */
+  LOCK = 0x101c,
+  /** Virtual time in ns (u64), as of the last `service`. */
+  NOW = 0x1020,
+  /** Units by which the last `service` went over its budget; taken off the next one. */
+  DEBT = 0x1028,
+  /** Function that `service` looks at first. */
+  NEXT_FUNCTION = 0x102c,
+  /** Bit per function: has work for `service` (u64). */
+  WORK = 0x1030,
+  /** CONFIG_ADDRESS latch of port 0xCF8. */
+  CONFIG_ADDRESS = 0x1038,
+  /** log2 of the link's Max Payload Size and Max Read Request Size, for counting TLPs. */
+  MPS_SHIFT = 0x103c,
+  MRRS_SHIFT = 0x1040,
+  /** Domain slots in use of this engine (at most Machine.DOMAINS). */
+  DOMAIN_LIMIT = 0x1044,
+  /** Dword that an MSI is sent from. */
+  MESSAGE_SCRATCH = 0x1048,
+
+  /** 16 window records of 16 bytes, see WindowRecord. */
+  WINDOW_TABLE = 0x1080,
+
+  // offsets of the pools
+  POOL_FRAMES = 0x1200,
+  POOL_M2P = 0x1204,
+  POOL_DIRTY = 0x1208,
+  /** Radix pages of 4 KiB (guest maps, MMIO decode). */
+  POOL_PAGES = 0x120c,
+  PAGES_COUNT = 0x1210,
+  PAGES_FREE = 0x1214,
+  /** Head of the free list of radix pages, as index plus one. */
+  PAGES_HEAD = 0x1218,
+  /** Used entries per radix page (u32 each). */
+  POOL_PAGE_USE = 0x121c,
+  /** 16,384 entries of u16, one for each four ports, see PortEntry. */
+  POOL_PORTS = 0x1220,
+  /** Bitmaps of 8 KiB a domain. */
+  POOL_PORT_BITMAPS = 0x1228,
+  /** Config spaces, device pages, cells, device state, links: handed out by the control plane. */
+  POOL_HEAP = 0x122c,
+  HEAP_SIZE = 0x1230,
+  POOL_IOTLB = 0x1234,
+  POOL_PWC_2M = 0x1238,
+  POOL_PWC_1G = 0x123c,
+  POOL_PWC_512G = 0x1240,
+  POOL_CONTEXT_CACHE = 0x1244,
+  /** Stack of hypervisor frames for IOMMU tables (u32 each). */
+  POOL_TABLE_FRAMES = 0x1248,
+  TABLE_FRAMES_COUNT = 0x124c,
+  TABLE_FRAMES_FREE = 0x1250,
+
+  COUNTERS = 0x1400,
+  IOMMU = 0x1800,
+  /** 32 × u64: functions that assert each INTx line. */
+  INTX = 0x2000,
+  MESSAGES = 0x2200,
+  PEER = 0x4000,
+  DOMAIN_TABLE = 0x8000,
+  IO_DOMAIN_TABLE = 0xa000,
+  /** 256 entries of u32: root of the MMIO decode tree. */
+  MMIO_ROOT = 0xb000,
+  /** CRC-32 table for the FCS, 256 × u32. */
+  CRC_TABLE = 0xb400,
+  FUNCTION_TABLE = 0xc000,
+  POOLS = 0x20000,
+}
+
+export const enum StateSize {
+  WINDOW_RECORD = 16,
+  FRAME_RECORD = 8,
+  DOMAIN_RECORD = 128,
+  IO_DOMAIN_RECORD = 64,
+  FUNCTION_RECORD = 512,
+  DEVICE_PAGE = 16,
+  CELL = 16,
+  MESSAGE = 16,
+  MESSAGES = 256,
+  PEER_ENTRY = 96,
+  PEERS = 128,
+  RADIX_PAGE = 4096,
+  PORT_BITMAP = 8192,
+}
+
+export const enum Abi {
+  MAGIC = 0x4c435450,
+  VERSION = 1,
+}
+
+export const enum WindowRecord {
+  FIRST_MFN = 0,
+  FRAMES = 4,
+  KIND = 8,
+  READ_ONLY = 12,
+}
+
+/** One machine frame: who owns it, and how many IOMMU mappings hold it. */
+export const enum FrameRecord {
+  OWNER = 0,
+  /** FrameKind. */
+  KIND = 2,
+  REFS = 4,
+}
+
+export const enum FrameKind {
+  RAM = 0,
+  /** IOMMU tables, queues: never mapped for a guest or a device. */
+  XEN_TABLE = 1,
+}
+
+export const enum DomainRecord {
+  PRESENT = 0,
+  DOMID = 4,
+  /** DomainFlag. */
+  FLAGS = 8,
+  /** Index plus one of the root page of the guest map. */
+  MAP_ROOT = 12,
+  /** Slot of the IO domain that its devices use, plus one. */
+  IO_DOMAIN = 16,
+  /** Accesses that a gate refused (u64), and the last of them. */
+  REFUSED = 24,
+  LAST_REFUSED_LO = 32,
+  LAST_REFUSED_HI = 36,
+  LAST_REFUSED_KIND = 40,
+}
+
+export const enum DomainFlag {
+  /** The machine's one OS: plays the hypervisor's part itself, no hypercall is counted. */
+  NATIVE = 1,
+  HVM = 2,
+}
+
+export const enum RefusedKind {
+  NONE = 0,
+  LOAD = 1,
+  STORE = 2,
+  IN = 3,
+  OUT = 4,
+}
+
+/** Tables that one or more functions translate through. */
+export const enum IoDomainRecord {
+  PRESENT = 0,
+  /** Tag in the caches and in the context entry. */
+  DID = 4,
+  ROOT_MFN = 8,
+  LEVELS = 12,
+  /** Domain id whose frames may be mapped. */
+  OWNER = 16,
+  /** Leaves present now (u64). */
+  LEAVES = 24,
+}
+
+/** A PCI function; slot 0 is the VT-d unit, which has registers but no config space. */
+export const enum FunctionRecord {
+  /** Model, or 0 when the slot is empty. */
+  MODEL = 0,
+  BDF = 4,
+  /** FunctionFlag, derived from the Command register by the config write path. */
+  FLAGS = 8,
+  CONFIG = 12,
+  CONFIG_SIZE = 16,
+  /** Offset of the device's own state. */
+  DEVICE = 20,
+  DEVICE_SIZE = 24,
+  /** Offset of the link record, or 0. */
+  LINK = 28,
+  /** Requester id of its DMA. */
+  SID = 32,
+  /** DmaSpace. */
+  SPACE = 36,
+  /** Domain slot for SPACE = FOREIGN. */
+  SPACE_DOMAIN = 40,
+  /** INTx: pin 1 to 4 or 0, line it is routed to, level of the device itself. */
+  INTX_PIN = 44,
+  INTX_LINE = 48,
+  INTX_LEVEL = 52,
+  /** Config offset of the MSI capability, or 0. */
+  MSI_CAP = 56,
+  /** Config offset of the power management capability, or 0. */
+  PM_CAP = 60,
+  /** Virtual time of the next timer in ns (u64), all ones when none. */
+  DEADLINE = 64,
+  /** Domain slot that the function is assigned to, plus one. */
+  ASSIGNED = 72,
+  /** An MSI that found the queue full and waits: its vector plus one. */
+  MSI_WAITING = 76,
+  /** Context-cache entry used last, a hint. */
+  CONTEXT_HINT = 80,
+  /** DMA refused because Bus Master was clear (u32). */
+  REFUSED_DMA = 84,
+  /** Six BAR records. */
+  BARS = 96,
+}
+
+export const enum FunctionFlag {
+  IO_DECODE = 1,
+  MEMORY_DECODE = 2,
+  BUS_MASTER = 4,
+  INTX_DISABLE = 8,
+  MSI_ENABLE = 16,
+  /** Not in D0: answers config cycles only. */
+  POWERED_DOWN = 32,
+}
+
+export const enum DmaSpace {
+  /** Bus addresses, behind the IOMMU when there is one. */
+  BUS = 0,
+  /** Guest frames of one domain, for a device model that runs in another. */
+  FOREIGN = 1,
+}
+
+/** A BAR: what it is, and where it is decoded now (`MAPPED`), which follows the config bytes. 48 bytes. */
+export const enum BarRecord {
+  SIZE_OF = 48,
+  /** BarKind; 0 when the BAR does not exist. */
+  KIND = 0,
+  /** Bytes, a power of two. */
+  SIZE = 4,
+  /** Offset of the first device page record; an I/O BAR has one. */
+  PAGES = 8,
+  MAPPED = 12,
+  MAPPED_LO = 16,
+  MAPPED_HI = 20,
+  /** For a BAR below 4 KiB: next BAR in the same page, as (function × 6 + BAR) plus one. */
+  NEXT = 24,
+}
+
+export const enum BarKind {
+  NONE = 0,
+  MEMORY_32 = 1,
+  MEMORY_64 = 2,
+  IO = 3,
+}
+
+/** Entry of the MMIO decode tree: 31:30 kind, 29:0 index. */
+export const enum DecodeEntry {
+  KIND_SHIFT = 30,
+  /** Index × 16 is the offset of a device page record. */
+  PAGE = 1,
+  /** Index is function × 6 + BAR of the first BAR below 4 KiB in this page. */
+  SHARED = 2,
+  INDEX_MASK = 0x3fffffff,
+}
+
+/** One 4 KiB page of a BAR. */
+export const enum DevicePage {
+  FUNCTION = 0,
+  BAR = 2,
+  /** PageKind. */
+  KIND = 3,
+  /** Offset of the first cell. */
+  CELLS = 4,
+  /** Dword of this page that the first cell stands for, and how many cells there are. */
+  FIRST = 8,
+  COUNT = 10,
+  /** What a read outside the cells gives. */
+  CONSTANT = 12,
+}
+
+export const enum PageKind {
+  CONSTANT = 0,
+  CELLS = 1,
+}
+
+/** One register of four bytes. */
+export const enum Cell {
+  VALUE = 0,
+  WRITE_MASK = 4,
+  W1C = 8,
+  /** CellFlag. */
+  FLAGS = 12,
+  // the values after reset lie behind the cells of a page, four bytes each
+}
+
+export const enum CellFlag {
+  /** Widths that are valid: 1, 2, 4 bytes; 8 goes as two dwords. */
+  WIDTH_1 = 1,
+  WIDTH_2 = 2,
+  WIDTH_4 = 4,
+  WIDTH_8 = 8,
+  READ_EFFECT = 16,
+  WRITE_EFFECT = 32,
+  /** The handler stores, and may refuse. */
+  HANDLER_STORES = 64,
+  /** Reads give this cell as ones: a write-only register. */
+  WRITE_ONLY = 128,
+}
+
+/** What decodes four ports. Other values are function × 6 + BAR of an I/O BAR, plus one. */
+export const enum PortEntry {
+  NONE = 0,
+  CONFIG_ADDRESS = 0xfffe,
+  CONFIG_DATA = 0xffff,
+}
+
+export const enum Model {
+  NONE = 0,
+  VTD = 1,
+  EDU = 2,
+  E1000 = 3,
+}
+
+/** Interrupt messages after remapping, waiting to be polled. Head and tail are running counts. */
+export const enum Messages {
+  HEAD = 0,
+  TAIL = 4,
+  MERGED = 8,
+  ENTRIES = 16,
+}
+
+export const enum Message {
+  /** 15:0 requester id, 31:16 handle or 0xFFFF when not remapped. */
+  SOURCE = 0,
+  /** 7:0 vector, 10:8 delivery mode, 11 destination mode, 15 trigger. */
+  VECTOR = 4,
+  DESTINATION = 8,
+  /** MSI data as written by the device. */
+  DATA = 12,
+}
+
+/** Writes of one function into another's BAR, waiting for `service`. Head and tail are running counts. */
+export const enum Peer {
+  HEAD = 0,
+  TAIL = 4,
+  ENTRIES = 16,
+}
+
+export const enum PeerEntry {
+  /** Initiator's function slot. */
+  SOURCE = 0,
+  LEN = 4,
+  /** Machine address (u64). */
+  MPA = 8,
+  DATA = 16,
+  DATA_MAX = 64,
+}
