@@ -7,7 +7,7 @@ import { dropBuildStamp, ensureInstalled, main, SetupError, sourceHash, writeBui
 import { findFiles, hashFiles, readJson, root, writeJson } from './files.mjs';
 import { runNode } from './run.mjs';
 
-// What the bundles are made from. Neutral bundles also run in a browser, so they resolve no package and no node: module.
+// What the bundles are made from. Neutral ones also run in a browser: they resolve no package and no node: module.
 const BUNDLES = [
   { entry: 'src/index.ts', out: 'build/index.js', platform: 'neutral' },
   { entry: 'src/engine/index.ts', out: 'build/engine.js', platform: 'neutral' },

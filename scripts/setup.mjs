@@ -70,7 +70,8 @@ export function ensureInstalled() {
 export function sourceHash() {
   const configs = fs.readdirSync(root).filter((name) => /^tsconfig.*\.json$/.test(name)).sort();
   return hashFiles([
-    ...findFiles('assembly'), ...findFiles('src'), ...configs, 'scripts/build.mjs', 'asconfig.json', 'package-lock.json',
+    ...findFiles('assembly'), ...findFiles('src'), ...configs,
+    'scripts/build.mjs', 'asconfig.json', 'package-lock.json',
   ]);
 }
 

@@ -22,7 +22,8 @@ function report(name, result, seconds, output) {
   addTo(tally, result);
   // Worded unlike the closing line, of which there is to be one.
   const counts = `${result.passed}/${result.passed + result.failed}`.padStart(9);
-  console.log(`${result.failed > 0 ? 'FAIL' : 'ok  '} ${name.padEnd(44)} ${counts} ${seconds.toFixed(1).padStart(6)} s`);
+  const time = seconds.toFixed(1).padStart(6);
+  console.log(`${result.failed > 0 ? 'FAIL' : 'ok  '} ${name.padEnd(44)} ${counts} ${time} s`);
   for (const skip of result.skips) console.log(`     SKIP ${skip}`);
   for (const warning of result.warnings ?? []) console.log(`     WARN ${warning}`);
   if (result.problem) console.log(`     ${name} ${result.problem}`);
@@ -53,7 +54,9 @@ async function runAll({ values, positionals }) {
 
   const all = findFiles('test', '.test.ts');
   const files = all.filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)));
-  if (files.length === 0) reportFailure('test files', `None of ${all.length} test files matches ${positionals.join(' ')}`);
+  if (files.length === 0) {
+    reportFailure('test files', `None of ${all.length} test files matches ${positionals.join(' ')}`);
+  }
 
   const projects = ['tsconfig.json'];
   if (fs.existsSync(path.join(root, 'src/index.ts'))) projects.push('tsconfig.browser.json');

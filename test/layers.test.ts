@@ -16,7 +16,7 @@ project('keep to the design', () => {
 project('the allowed edges themselves have no circle and lead to known rooms', () => {
   const rooms = Object.keys(ALLOWED);
   assert.equal(findCycles(rooms, (room) => ALLOWED[room] ?? []), []);
-  for (const room of rooms) for (const target of ALLOWED[room] ?? []) assert.ok(target in ALLOWED, `${room}: ${target}`);
+  for (const target of Object.values(ALLOWED).flat()) assert.ok(target in ALLOWED, target);
 });
 
 project.run();
@@ -134,7 +134,8 @@ checker('reports logic in an index, and nothing but re-exports passes', () => {
     for (const logic of ['export const x = 1;', 'export function f() {}', 'f();', `import '${own}';`, 'let x = 0;']) {
       assert.match(problemsOf({ [index]: logic }, target)[0] ?? '', /only re-exports/, `${index}: ${logic}`);
     }
-    const good = `// Why.\nexport { x } from '${own}';\nexport type { Y } from '${own}';\nimport { z } from '${own}';\nexport { z };`;
+    const good = `// Why.\nexport { x } from '${own}';\nexport type { Y } from '${own}';\n`
+      + `import { z } from '${own}';\nexport { z };`;
     assert.equal(problemsOf({ [index]: good }, target), [], index);
   }
   assert.match(problemsOf({ 'src/index.ts': `export * from './errors';` }, 'src/errors.ts')[0] ?? '', /name what/);

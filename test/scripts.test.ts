@@ -1,10 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { countFrames } from '../scripts/pcap.mjs';
 import { nodeComplaint, packagesThatDiffer } from '../scripts/setup.mjs';
 import { addTo, closingLine, countFile, exitCodeOf, newTally } from '../scripts/test-results.mjs';
 
 function uvuTotals(total: number, passed: number, skipped: number): string {
-  return `• • \n\n  Total:     ${total}\n\u001b[32m  Passed:    ${passed}\u001b[39m\n  Skipped:   ${skipped}\n  Duration:  1.00ms\n`;
+  return `• • \n\n  Total:     ${total}\n\u001b[32m  Passed:    ${passed}\u001b[39m\n`
+    + `  Skipped:   ${skipped}\n  Duration:  1.00ms\n`;
 }
 
 function count(output: string, code = 0, timedOut = false) {
@@ -54,7 +56,8 @@ test('a file that dies, hangs, fails late or runs nothing is a failure', () => {
 });
 
 test('skips are named and counted, warnings only named', () => {
-  const result = count(`• \nSKIP lspci golden: no lspci here\n• WARN not at the start\nWARN long.ts\n${uvuTotals(2, 2, 1)}`);
+  const printed = '• \nSKIP lspci golden: no lspci here\n• WARN not at the start\nWARN long.ts\n';
+  const result = count(printed + uvuTotals(2, 2, 1));
   assert.is(result.skips[0], 'lspci golden: no lspci here');
   assert.is(result.skips.length, 2);
   assert.equal(result.warnings, ['long.ts']);
@@ -70,6 +73,28 @@ test('files add up, and nothing run or anything failed is exit code 1', () => {
   addTo(tally, count('crash', 134));
   assert.is(closingLine(tally), '3 passed, 1 failed');
   assert.is(exitCodeOf(tally), 1);
+});
+
+test('frames of a capture are counted in both byte orders, and a cut is noticed', () => {
+  const capture = (little: boolean, magic: number, ...lengths: number[]): Uint8Array => {
+    const bytes = new Uint8Array(24 + lengths.reduce((sum, length) => sum + 16 + length, 0));
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, magic, little);
+    let at = 24;
+    for (const length of lengths) {
+      view.setUint32(at + 8, length, little);
+      at += 16 + length;
+    }
+    return bytes;
+  };
+  assert.is(countFrames(capture(true, 0xa1b2c3d4)), 0);
+  assert.is(countFrames(capture(true, 0xa1b2c3d4, 60, 1514, 0)), 3);
+  assert.is(countFrames(capture(false, 0xa1b23c4d, 60, 1514)), 2);
+  const cut = capture(true, 0xa1b2c3d4, 60, 60);
+  assert.throws(() => countFrames(cut.subarray(0, -1)), /frame 2 is cut off/);
+  assert.throws(() => countFrames(cut.subarray(0, 24 + 76 + 10)), /frame 2 is cut off/);
+  assert.throws(() => countFrames(capture(true, 0x0a0d0d0a, 60)), /magic/);
+  assert.throws(() => countFrames(new Uint8Array(10)), /shorter/);
 });
 
 test.run();

@@ -27,7 +27,8 @@ type Bytes = readonly number[];
 const vector = (items: Bytes[]): Bytes => [items.length, ...items.flat()];
 const text = (value: string): Bytes => [value.length, ...Buffer.from(value)];
 const section = (id: number, content: Bytes): Bytes => [id, content.length, ...content];
-const module = (...sections: Bytes[]): Uint8Array => new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...sections.flat()]);
+const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+const module = (...sections: Bytes[]): Uint8Array => new Uint8Array([...HEADER, ...sections.flat()]);
 const importOf = (from: string, name: string, ...type: Bytes): Bytes => [...text(from), ...text(name), ...type];
 
 const MEMORY = importOf('env', 'memory', 2, 0, 0);

@@ -94,7 +94,7 @@ async function readWithAssemblyScript(sources: SpecSources, members: readonly Me
   const files = new Map([...sources, ['twin.ts', lines.join('\n')]]);
   const outputs = new Map<string, Uint8Array | string>();
   const stderr = asc.createMemoryStream();
-  const { error } = await asc.main(['twin.ts', '-O0', '--runtime', 'stub', '--outFile', 'twin.wasm'], {
+  const { error } = await asc.main(['twin.ts', '-O0', '--runtime', 'stub', '--use', 'abort=', '--outFile', 'twin.wasm'], {
     stderr,
     stdout: asc.createMemoryStream(),
     readFile: (name) => files.get(name) ?? null,
@@ -103,7 +103,7 @@ async function readWithAssemblyScript(sources: SpecSources, members: readonly Me
   });
   const wasm = outputs.get('twin.wasm');
   if (error || !(wasm instanceof Uint8Array)) throw new Error(`asc cannot read the constants:\n${stderr.toString()}`);
-  const { instance } = await WebAssembly.instantiate(wasm as Uint8Array<ArrayBuffer>, { env: { abort: () => undefined } });
+  const { instance } = await WebAssembly.instantiate(wasm as Uint8Array<ArrayBuffer>);
   const exports = instance.exports as Record<string, () => number>;
   return new Map(members.map((member, index) => [nameOf(member), exports[`value${index}`]?.()]));
 }
