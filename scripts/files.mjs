@@ -4,8 +4,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The repository's root. */
-export const root = fileURLToPath(new URL('..', import.meta.url));
+/** The repository's root: looked for, because tests bundle this file into build/. */
+export const root = findRoot(path.dirname(fileURLToPath(import.meta.url)));
+
+function findRoot(folder) {
+  return fs.existsSync(path.join(folder, 'package.json')) ? folder : findRoot(path.dirname(folder));
+}
 
 /** Every file under `dir` (relative to the root) whose name ends with `suffix`, sorted; none if `dir` is missing. */
 export function findFiles(dir, suffix = '') {

@@ -59,8 +59,15 @@ export function run(command, args, options = {}) {
       result.output += `${error.message}\n`;
       finish(127, null);
     });
-    // A child that ends while a grandchild holds its pipes open would keep us waiting: give the rest a second.
-    child.on('exit', (code, signal) => setTimeout(() => finish(code, signal), 1000).unref());
+    // A grandchild left behind holds the pipes open and would keep us waiting: it gets a second.
+    child.on('exit', () => {
+      const leftBehind = setTimeout(() => {
+        killGroup(child);
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, 1000);
+      child.on('close', () => clearTimeout(leftBehind));
+    });
     child.on('close', finish);
   });
 }

@@ -59,7 +59,8 @@ export function ensureInstalled() {
       return;
     }
     console.error(`Installing ${differing.length} packages with npm ci ...`);
-    const npm = spawnSync('npm', ['ci', '--include=dev'], { cwd: root, stdio: ['ignore', 2, 2] });
+    // No pinned package needs its install script; npm only warns about them.
+    const npm = spawnSync('npm', ['ci', '--include=dev', '--ignore-scripts'], { cwd: root, stdio: ['ignore', 2, 2] });
     if (npm.error) throw new SetupError(`npm cannot be started: ${npm.error.message}`);
     if (npm.status !== 0) throw new SetupError('npm ci failed; its messages are above. Is the network reachable?');
   }

@@ -6,9 +6,9 @@ const COLOURS = /\u001b\[[0-9;]*m/g;
 /**
  * Counts one test file's run. A crash, a time-out or a run without totals is one failure: a file that ends early must
  * not look like one that has fewer tests.
- * @param {{ code: number, output: string, timedOut: boolean }} run
+ * @param {{ code: number, output: string, timedOut: boolean, signal?: string | null }} run
  */
-export function countFile({ code, output, timedOut }) {
+export function countFile({ code, output, timedOut, signal }) {
   const text = output.replace(COLOURS, '');
   const skips = linesOf(text, 'SKIP ');
   const warnings = linesOf(text, 'WARN ');
@@ -19,7 +19,7 @@ export function countFile({ code, output, timedOut }) {
   let failed = total - passed;
   let problem = '';
   if (timedOut) problem = 'killed: it ran too long';
-  else if (!totals) problem = `ended with exit code ${code} and without totals`;
+  else if (!totals) problem = `ended ${signal ? `by ${signal}` : `with exit code ${code}`} and without totals`;
   else if (code !== 0 && failed === 0) problem = `ended with exit code ${code} though every test passed`;
   else if (total === 0 && skips.length === 0) problem = 'ran no test';
   if (problem) failed += 1;
