@@ -94,7 +94,8 @@ async function readWithAssemblyScript(sources: SpecSources, members: readonly Me
   const files = new Map([...sources, ['twin.ts', lines.join('\n')]]);
   const outputs = new Map<string, Uint8Array | string>();
   const stderr = asc.createMemoryStream();
-  const { error } = await asc.main(['twin.ts', '-O0', '--runtime', 'stub', '--use', 'abort=', '--outFile', 'twin.wasm'], {
+  const flags = ['-O0', '--runtime', 'stub', '--use', 'abort=', '--outFile', 'twin.wasm'];
+  const { error } = await asc.main(['twin.ts', ...flags], {
     stderr,
     stdout: asc.createMemoryStream(),
     readFile: (name) => files.get(name) ?? null,
