@@ -64,6 +64,22 @@ export function workDone(b: usize, fn: u32): void {
   store<u64>(b, load<u64>(b, State.WORK) & ~(<u64>1 << fn), State.WORK);
 }
 
+/** Virtual time in ns at which the device wants `service`; all ones: never. */
+@inline
+export function deadlineOf(b: usize, fn: u32): u64 {
+  return load<u64>(functionRecord(b, fn), FunctionRecord.DEADLINE);
+}
+
+@inline
+export function deadlineSet(b: usize, fn: u32, time: u64): void {
+  store<u64>(functionRecord(b, fn), time, FunctionRecord.DEADLINE);
+}
+
+@inline
+export function deadlineClear(b: usize, fn: u32): void {
+  deadlineSet(b, fn, u64.MAX_VALUE);
+}
+
 /** Gives every cell of a BAR the value it has after reset. */
 export function cellsReset(b: usize, fn: u32, bar: u32): void {
   const record = barRecord(b, fn, bar);

@@ -18,8 +18,19 @@ export function msiEnabled(b: usize, fn: u32): bool {
 }
 
 /**
- * Sends vector `vector` of the function's MSI. When the message cannot be taken now it is kept, and `service` sends
- * it; a second one before that is the same message and merges.
+ * Asks for vector `vector` of the function's MSI; `service` sends it, as a register write does no DMA. A second
+ * request before that is the same message and merges.
+ */
+@inline
+export function msiRequest(b: usize, fn: u32, vector: u32): void {
+  if (!msiEnabled(b, fn)) return;
+  store<u32>(functionRecord(b, fn), vector + 1, FunctionRecord.MSI_WAITING);
+  workRequest(b, fn);
+}
+
+/**
+ * Sends vector `vector` of the function's MSI. When the message cannot be taken now it is kept, and `service` tries
+ * again.
  */
 export function msiSend(b: usize, fn: u32, vector: u32): Status {
   const record = functionRecord(b, fn);

@@ -1,10 +1,11 @@
 // Which device a register with side effects, a reset or a step of work belongs to. The only place that knows all
 // models.
+import { Machine } from '../spec/machine';
 import { Model, FunctionRecord, State } from '../spec/state';
 import { VTD_FUNCTION } from '../iommu/fault';
 import { queueDrain } from '../iommu/queue';
 import { vtdWrite } from '../iommu/registers';
-import { deadlineOf, functionRecord } from '../bus/functions';
+import { deadlineOf, functionRecord, workRequest } from '../bus/functions';
 import { msiSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
 import { e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
@@ -57,7 +58,16 @@ export function deviceStep(b: usize, fn: u32, budget: u32): bool {
 /** Requests work for every function whose deadline has come. */
 export function deadlinesCheck(b: usize): void {
   const now = load<u64>(b, State.NOW);
-  for (let fn: u32 = 0; fn < 64; fn++) {
-    if (modelOf(b, fn) != Model.NONE && deadlineOf(b, fn) <= now) deadlineMet(b, fn);
+  for (let fn: u32 = 1; fn < Machine.FUNCTIONS; fn++) {
+    if (modelOf(b, fn) != Model.NONE && deadlineOf(b, fn) <= now) workRequest(b, fn);
   }
+}
+
+/** Earliest deadline of all functions, all ones when there is none. */
+export function deadlineNext(b: usize): u64 {
+  let earliest = u64.MAX_VALUE;
+  for (let fn: u32 = 1; fn < Machine.FUNCTIONS; fn++) {
+    if (modelOf(b, fn) != Model.NONE) earliest = min(earliest, deadlineOf(b, fn));
+  }
+  return earliest;
 }
