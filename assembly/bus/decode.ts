@@ -42,7 +42,7 @@ function memoryMap(b: usize, fn: u32, bar: u32): void {
   const size = load<u32>(record, BarRecord.SIZE);
   const mfn = <u32>(bothGet(record) >> Machine.PAGE_SHIFT);
   const id = fn * Machine.BARS + bar;
-  if (size < Machine.PAGE_SIZE) {
+  if (size < <u32>Machine.PAGE_SIZE) {
     const entry = decodeEntry(b, mfn);
     if (entry >> DecodeEntry.KIND_SHIFT == DecodeEntry.PAGE) return;
     let other: u32 = entry == 0 ? 0 : (entry & DecodeEntry.INDEX_MASK) + 1;
@@ -67,7 +67,7 @@ function memoryUnmap(b: usize, fn: u32, bar: u32): void {
   const size = load<u32>(record, BarRecord.SIZE);
   const mfn = <u32>(bothGet(record) >> Machine.PAGE_SHIFT);
   const id = fn * Machine.BARS + bar;
-  if (size < Machine.PAGE_SIZE) {
+  if (size < <u32>Machine.PAGE_SIZE) {
     const entry = decodeEntry(b, mfn);
     if (entry >> DecodeEntry.KIND_SHIFT != DecodeEntry.SHARED) return;
     const next = load<u32>(record, BarRecord.NEXT);
@@ -100,9 +100,9 @@ function memoryUnmap(b: usize, fn: u32, bar: u32): void {
 function memoryRefill(b: usize, from: u64, size: u32): void {
   const first = from >> Machine.PAGE_SHIFT;
   const last = (from + size - 1) >> Machine.PAGE_SHIFT;
-  for (let fn: u32 = 0; fn < Machine.FUNCTIONS; fn++) {
+  for (let fn: u32 = 0; fn < <u32>Machine.FUNCTIONS; fn++) {
     if (!functionPresent(b, fn)) continue;
-    for (let bar: u32 = 0; bar < Machine.BARS; bar++) {
+    for (let bar: u32 = 0; bar < <u32>Machine.BARS; bar++) {
       const record = barRecord(b, fn, bar);
       if (load<u32>(record, BarRecord.MAPPED) == 0 || load<u32>(record, BarRecord.KIND) == BarKind.IO) continue;
       const start = bothGet(record);
@@ -125,9 +125,9 @@ function portsWrite(b: usize, fn: u32, bar: u32, map: bool): void {
 }
 
 function portsRefill(b: usize): void {
-  for (let fn: u32 = 0; fn < Machine.FUNCTIONS; fn++) {
+  for (let fn: u32 = 0; fn < <u32>Machine.FUNCTIONS; fn++) {
     if (!functionPresent(b, fn)) continue;
-    for (let bar: u32 = 0; bar < Machine.BARS; bar++) {
+    for (let bar: u32 = 0; bar < <u32>Machine.BARS; bar++) {
       const record = barRecord(b, fn, bar);
       if (load<u32>(record, BarRecord.MAPPED) != 0 && load<u32>(record, BarRecord.KIND) == BarKind.IO) {
         portsWrite(b, fn, bar, true);
@@ -163,7 +163,7 @@ export function barMap(b: usize, fn: u32, bar: u32, map: bool, address: u64): vo
 export function barsUpdate(b: usize, fn: u32): void {
   const flags = load<u32>(functionRecord(b, fn), FunctionRecord.FLAGS);
   const up = (flags & FunctionFlag.POWERED_DOWN) == 0;
-  for (let bar: u32 = 0; bar < Machine.BARS; bar++) {
+  for (let bar: u32 = 0; bar < <u32>Machine.BARS; bar++) {
     const record = barRecord(b, fn, bar);
     const kind = load<u32>(record, BarRecord.KIND);
     if (kind == BarKind.NONE) continue;

@@ -9,7 +9,7 @@ export function functionRecord(b: usize, fn: u32): usize {
 
 @inline
 export function functionPresent(b: usize, fn: u32): bool {
-  return fn < Machine.FUNCTIONS && load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) != 0;
+  return fn < <u32>Machine.FUNCTIONS && load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) != 0;
 }
 
 @inline
@@ -83,7 +83,7 @@ export function deadlineClear(b: usize, fn: u32): void {
 /** Gives every cell of a BAR the value it has after reset. */
 export function cellsReset(b: usize, fn: u32, bar: u32): void {
   const record = barRecord(b, fn, bar);
-  const pages = load<u32>(record, BarRecord.SIZE) > Machine.PAGE_SIZE
+  const pages = load<u32>(record, BarRecord.SIZE) > <u32>Machine.PAGE_SIZE
     ? load<u32>(record, BarRecord.SIZE) >> Machine.PAGE_SHIFT : 1;
   for (let i: u32 = 0; i < pages; i++) {
     const page = b + load<u32>(record, BarRecord.PAGES) + i * StateSize.DEVICE_PAGE;

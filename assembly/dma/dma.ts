@@ -42,8 +42,8 @@ function inInterruptWindow(address: u64): bool {
 @inline
 function neverTarget(mpa: u64): bool {
   const mfn = mpa >> Machine.PAGE_SHIFT;
-  return mfn == Machine.VTD_MFN || (mfn >= Machine.ECAM_FIRST_MFN && mfn <= Machine.ECAM_LAST_MFN)
-    || (mfn >= Machine.MSI_FIRST_MFN && mfn <= Machine.MSI_LAST_MFN);
+  return mfn == Machine.VTD_MFN || (mfn >= <u64>Machine.ECAM_FIRST_MFN && mfn <= <u64>Machine.ECAM_LAST_MFN)
+    || (mfn >= <u64>Machine.MSI_FIRST_MFN && mfn <= <u64>Machine.MSI_LAST_MFN);
 }
 
 /** Machine address of one piece, NO_TRANSLATION when the IOMMU or the foreign domain's map has none. */
@@ -125,7 +125,7 @@ export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): 
       fillOnes(dst + done, len - done);
       return Status.FAULT;
     }
-    const frame = mpa >> 40 != 0 ? 0 : framePtr(b, <u32>(mpa >> Machine.PAGE_SHIFT));
+    const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, <u32>(mpa >> Machine.PAGE_SHIFT));
     if (frame != 0) copySmall(dst + done, frame + (<u32>mpa & Machine.PAGE_MASK), part);
     else {
       const status = dmaReadElsewhere(b, mpa, part, dst + done);
@@ -160,7 +160,7 @@ export function dmaWrite(b: usize, fn: u32, busAddr: u64, len: u32, src: usize):
     const mpa = pieceMpa(b, fn, at, true);
     if (mpa == NO_TRANSLATION) return Status.FAULT;
     const mfn = <u32>(mpa >> Machine.PAGE_SHIFT);
-    const frame = mpa >> 40 != 0 ? 0 : framePtr(b, mfn);
+    const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, mfn);
     if (frame != 0) {
       copySmall(frame + (<u32>mpa & Machine.PAGE_MASK), src + done, part);
       frameDirty(b, mfn);

@@ -21,7 +21,7 @@ export function peerWrite(b: usize, fn: u32, mpa: u64, len: u32, src: usize): St
   const queue = b + State.PEER;
   const entries = (len + PeerEntry.DATA_MAX - 1) / PeerEntry.DATA_MAX;
   let tail = load<u32>(queue, Peer.TAIL);
-  if (tail - load<u32>(queue, Peer.HEAD) + entries > StateSize.PEERS) {
+  if (tail - load<u32>(queue, Peer.HEAD) + entries > <u32>StateSize.PEERS) {
     count(b, Counter.PEER_STALLED);
     return Status.PENDING;
   }

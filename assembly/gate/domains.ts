@@ -13,7 +13,7 @@ export function domainRecord(b: usize, slot: u32): usize {
 
 @inline
 export function domainPresent(b: usize, slot: u32): bool {
-  return slot < Machine.DOMAINS && load<u32>(domainRecord(b, slot), DomainRecord.PRESENT) != 0;
+  return slot < <u32>Machine.DOMAINS && load<u32>(domainRecord(b, slot), DomainRecord.PRESENT) != 0;
 }
 
 @inline
@@ -23,7 +23,7 @@ export function portBitmap(b: usize, slot: u32): usize {
 
 /** Makes a domain in an empty slot. It has no memory and no rights. */
 export function domainCreate(b: usize, slot: u32, domid: u32, flags: u32): Status {
-  if (slot >= load<u32>(b, State.DOMAIN_LIMIT) || domid >= DomId.IO) return Status.RANGE;
+  if (slot >= load<u32>(b, State.DOMAIN_LIMIT) || domid >= <u32>DomId.IO) return Status.RANGE;
   const record = domainRecord(b, slot);
   if (load<u32>(record, DomainRecord.PRESENT) != 0) return Status.IN_USE;
   const root = radixPageTake(b);
@@ -74,7 +74,7 @@ export function portsAllowed(b: usize, slot: u32, port: u32, width: u32): bool {
   const bitmap = portBitmap(b, slot);
   const wanted = ((<u32>1 << width) - 1) << (port & 7);
   const first = port >> 3;
-  const have: u32 = first < StateSize.PORT_BITMAP - 1 ? load<u16>(bitmap + first) : load<u8>(bitmap + first);
+  const have: u32 = first < <u32>StateSize.PORT_BITMAP - 1 ? load<u16>(bitmap + first) : load<u8>(bitmap + first);
   return (have & wanted) == wanted;
 }
 
@@ -94,7 +94,7 @@ export function portsSet(b: usize, slot: u32, first: u32, number: u32, allow: bo
 /** Counts and records an access that the gate refused. */
 export function accessRefused(b: usize, slot: u32, kind: u32, lo: u32, hi: u32): void {
   count(b, Counter.GUEST_REFUSED);
-  if (slot >= Machine.DOMAINS) return;
+  if (slot >= <u32>Machine.DOMAINS) return;
   const record = domainRecord(b, slot);
   store<u64>(record, load<u64>(record, DomainRecord.REFUSED) + 1, DomainRecord.REFUSED);
   store<u32>(record, lo, DomainRecord.LAST_REFUSED_LO);

@@ -35,7 +35,7 @@ export function faultStatus(b: usize, bits: u32): void {
 /** PPF is the OR of the F bits, FRI the first record that has one. */
 export function faultSummary(b: usize): void {
   let status = vtdGet(b, Vtd.FSTS) & ~(<u32>VtdFsts.PPF | 0xff00);
-  for (let i: u32 = 0; i < Vtd.FRCD_COUNT; i++) {
+  for (let i: u32 = 0; i < <u32>Vtd.FRCD_COUNT; i++) {
     if (vtdGet(b, Vtd.FRCD + (i << 4) + 12) >> VtdFrcd.F_BIT == 0) continue;
     status |= <u32>VtdFsts.PPF | i << VtdFsts.FRI_SHIFT;
     break;

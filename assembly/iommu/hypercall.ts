@@ -35,7 +35,7 @@ export function iommuOpMap(b: usize, dom: u32, dfn: u32, mfn: u32, pages: u32, r
   if (slot == 0) return refused(b, Status.ABSENT);
   const owner = load<u32>(ioDomainRecord(b, slot - 1), IoDomainRecord.OWNER);
   if (owner != load<u32>(domainRecord(b, dom), DomainRecord.DOMID)) return refused(b, Status.REFUSED);
-  if (pages == 0 || <u64>mfn + pages > Machine.MFN_LIMIT) return refused(b, Status.RANGE);
+  if (pages == 0 || <u64>mfn + pages > <u64>Machine.MFN_LIMIT) return refused(b, Status.RANGE);
   for (let i: u32 = 0; i < pages; i++) {
     if (!frameIsOwnRam(b, mfn + i, owner)) return refused(b, Status.REFUSED);
   }
@@ -88,9 +88,9 @@ export function iommuOpFlush(b: usize, dom: u32, dfn: u32, pages: u32): Status {
   let order: u32 = 0;
   if (pages != 0) {
     const last = dfn + pages - 1;
-    while (order <= Vtd.MAMV && dfn >> order != last >> order) order++;
+    while (order <= <u32>Vtd.MAMV && dfn >> order != last >> order) order++;
   }
-  if (pages == 0 || order > Vtd.MAMV) return invalidateSync(b, kind | VtdInv.G_DOMAIN << VtdInv.G_SHIFT, 0);
+  if (pages == 0 || order > <u32>Vtd.MAMV) return invalidateSync(b, kind | VtdInv.G_DOMAIN << VtdInv.G_SHIFT, 0);
   const page = <u64>(dfn >> order << order) << Machine.PAGE_SHIFT;
   return invalidateSync(b, kind | VtdInv.G_SELECTIVE << VtdInv.G_SHIFT, page | order);
 }

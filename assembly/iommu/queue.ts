@@ -25,12 +25,12 @@ function floorsRaise(b: usize, did: u32): void {
 /** Everything of every domain: a floor for each of the 64 domain ids. */
 export function invalidateGlobal(b: usize): void {
   count(b, Counter.INVALIDATE_GLOBAL);
-  for (let did: u32 = 0; did < IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
 }
 
 export function invalidateDomain(b: usize, did: u32): void {
   count(b, Counter.INVALIDATE_DOMAIN);
-  if (did < IommuState.DOMAIN_IDS) floorsRaise(b, did);
+  if (did < <u32>IommuState.DOMAIN_IDS) floorsRaise(b, did);
 }
 
 /** `pages` is a power of two, `page` aligned to it. Without the hint, the upper levels of the path go too. */
@@ -68,8 +68,8 @@ export function invalidateContexts(b: usize, granularity: u32, did: u32, sid: u3
   } else if (granularity == VtdInv.G_DOMAIN) cacheKillContexts(c, did);
   else if (granularity == VtdInv.G_SELECTIVE) {
     const ignored: u32 = mask == 0 ? 0 : mask == 1 ? 4 : mask == 2 ? 6 : 7;
-    for (let function: u32 = 0; function < 8; function++) {
-      if (((function ^ sid) & ~ignored & 7) == 0) cacheKill(c, cacheTag((sid & ~7) | function, 0, 0));
+    for (let other: u32 = 0; other < 8; other++) {
+      if (((other ^ sid) & ~ignored & 7) == 0) cacheKill(c, cacheTag((sid & ~7) | other, 0, 0));
     }
   } else return false;
   return true;
@@ -79,7 +79,7 @@ export function invalidateContexts(b: usize, granularity: u32, did: u32, sid: u3
 function invalidateIotlb(b: usize, granularity: u32, did: u32, page: u64, addressMask: u32, leafOnly: bool): bool {
   if (granularity == VtdInv.G_GLOBAL) invalidateGlobal(b);
   else if (granularity == VtdInv.G_DOMAIN) invalidateDomain(b, did);
-  else if (granularity == VtdInv.G_SELECTIVE && addressMask <= Vtd.MAMV) {
+  else if (granularity == VtdInv.G_SELECTIVE && addressMask <= <u32>Vtd.MAMV) {
     const pages = <u64>1 << <u64>addressMask;
     invalidatePages(b, did, page & ~(pages - 1), pages, leafOnly);
   } else return false;
@@ -97,7 +97,7 @@ function wait(b: usize, lo: u64, hi: u64): bool {
   count(b, Counter.WAITS);
   if (lo & VtdInv.WAIT_SW) {
     const mfn = hi >> Machine.PAGE_SHIFT;
-    const ptr = mfn < Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
+    const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
     if (ptr == 0) return false;
     store<u32>(ptr + (<u32>hi & Machine.PAGE_MASK & ~3), <u32>(lo >> 32));
   }
@@ -148,7 +148,7 @@ export function queueDrain(b: usize, budget: u32): bool {
     budget--;
     count(b, Counter.SERVICE_UNITS);
     const mfn = base + (head >> 8);
-    const ptr = mfn < Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
+    const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
     if (ptr == 0 || !descriptor(b, load<u64>(ptr + ((head & 255) << 4)), load<u64>(ptr + ((head & 255) << 4), 8))) {
       vtdSet(b, Vtd.IQH, head << 4);
       faultStatus(b, VtdFsts.IQE);

@@ -74,7 +74,7 @@ export function vtdWrite(b: usize, off: u32, value: u32): void {
       return;
     default:
       // a fault record's F bit was written: PPF and FRI follow
-      if (off >= Vtd.FRCD && (off & 15) == 12 && value >> VtdFrcd.F_BIT != 0) faultSummary(b);
+      if (off >= <u32>Vtd.FRCD && (off & 15) == 12 && value >> VtdFrcd.F_BIT != 0) faultSummary(b);
       if ((vtdGet(b, Vtd.FSTS) & (VtdFsts.PPF | VtdFsts.PFO)) == 0) {
         vtdSet(b, Vtd.FECTL, vtdGet(b, Vtd.FECTL) & 0x80000000);
       }

@@ -19,7 +19,7 @@ export function ioDomainRecord(b: usize, slot: u32): usize {
 
 @inline
 export function ioDomainPresent(b: usize, slot: u32): bool {
-  return slot < Machine.IO_DOMAINS && load<u32>(ioDomainRecord(b, slot), IoDomainRecord.PRESENT) != 0;
+  return slot < <u32>Machine.IO_DOMAINS && load<u32>(ioDomainRecord(b, slot), IoDomainRecord.PRESENT) != 0;
 }
 
 /** Linear address of an entry of a table; 0 when the frame is not RAM (a device in bypass may have written it). */
@@ -40,7 +40,7 @@ function tableTake(b: usize): u32 {
 
 /** An IO domain with an empty root table of four levels; only frames of domain `owner` may be mapped in it. */
 export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32): Status {
-  if (slot >= Machine.IO_DOMAINS || did >= IommuState.DOMAIN_IDS || owner > DomId.NONE) return Status.RANGE;
+  if (slot >= <u32>Machine.IO_DOMAINS || did >= <u32>IommuState.DOMAIN_IDS || owner > <u32>DomId.NONE) return Status.RANGE;
   if (ioDomainPresent(b, slot)) return Status.IN_USE;
   const root = tableTake(b);
   if (root == 0) return Status.FULL;
@@ -131,7 +131,7 @@ function leafMap(b: usize, record: usize, dfn: u64, mfn: u32, rights: u32, level
  */
 export function ioMap(b: usize, slot: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
   if (!ioDomainPresent(b, slot)) return Status.ABSENT;
-  if ((rights & 3) == 0 || <u64>dfn + pages > 0x100000000 || <u64>mfn + pages > Machine.MFN_LIMIT) return Status.RANGE;
+  if ((rights & 3) == 0 || <u64>dfn + pages > 0x100000000 || <u64>mfn + pages > <u64>Machine.MFN_LIMIT) return Status.RANGE;
   const record = ioDomainRecord(b, slot);
   for (let i: u32 = 0; i < pages; i++) if (leafFind(b, record, dfn + i) != 0) return Status.IN_USE;
   let done: u32 = 0;

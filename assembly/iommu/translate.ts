@@ -25,7 +25,7 @@ function contextPack(root: u64, did: u32, width: u32, type: u32, fpd: u32): u64 
 /** Linear address of a qword of a table, 0 when the frame is not RAM. */
 @inline
 function tableEntryPtr(b: usize, mfn: u64, index: u32): usize {
-  if (mfn >= Machine.MFN_LIMIT) return 0;
+  if (mfn >= <u64>Machine.MFN_LIMIT) return 0;
   const ptr = framePtr(b, <u32>mfn);
   return ptr == 0 ? 0 : ptr + (index << 3);
 }
@@ -56,7 +56,7 @@ export function contextLoad(b: usize, c: usize, fn: u32, sid: u32, iova: u64, re
         else if ((lo & (VtdContext.RESERVED_LO | ~(ADDRESS_MASK | 0xfff))) != 0 || (hi >> 24) != 0 || (hi & 0x80) != 0) {
           reason = VtdFault.CONTEXT_RESERVED;
         } else if ((type != VtdContext.TT_SECOND_LEVEL && type != VtdContext.TT_PASS_THROUGH)
-          || (width != VtdContext.AW_39 && width != VtdContext.AW_48) || did >= IommuState.DOMAIN_IDS) {
+          || (width != VtdContext.AW_39 && width != VtdContext.AW_48) || did >= <u32>IommuState.DOMAIN_IDS) {
           reason = VtdFault.CONTEXT_INVALID;
         } else {
           const value = contextPack(lo >> Machine.PAGE_SHIFT, did, width, type, fpd);

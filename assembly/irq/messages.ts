@@ -14,7 +14,7 @@ function entryPtr(b: usize, running: u32): usize {
 @inline
 export function messagesHaveRoom(b: usize): bool {
   const queue = b + State.MESSAGES;
-  return load<u32>(queue, Messages.TAIL) - load<u32>(queue, Messages.HEAD) < StateSize.MESSAGES;
+  return load<u32>(queue, Messages.TAIL) - load<u32>(queue, Messages.HEAD) < <u32>StateSize.MESSAGES;
 }
 
 export function messagePush(b: usize, source: u32, vector: u32, destination: u32, data: u32): Status {

@@ -57,7 +57,7 @@ export function interruptRequest(b: usize, sid: u32, addressLo: u32, data: u32):
     return blocked(b, sid, index & 0xffff, VtdFault.IR_INDEX, false);
   }
   const mfn = load<u32>(iommu, IommuState.IRT_MFN) + (index >> 8);
-  const table = mfn < Machine.MFN_LIMIT ? framePtr(b, mfn) : 0;
+  const table = mfn < <u32>Machine.MFN_LIMIT ? framePtr(b, mfn) : 0;
   if (table == 0) return blocked(b, sid, index, VtdFault.IR_INACCESSIBLE, false);
   const lo = load<u64>(table + ((index & 255) << 4));
   const hi = load<u64>(table + ((index & 255) << 4), 8);

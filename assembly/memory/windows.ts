@@ -14,7 +14,7 @@ function windowTry(b: usize, index: u32, mfn: u32): usize {
 
 // exported so that it is not inlined into the fast path
 export function windowSearch(b: usize, mfn: u32): usize {
-  for (let i: u32 = 1; i < Machine.WINDOWS; i++) {
+  for (let i: u32 = 1; i < <u32>Machine.WINDOWS; i++) {
     const ptr = windowTry(b, i, mfn);
     if (ptr != 0) return ptr;
   }
@@ -41,7 +41,7 @@ export function frameDirty(b: usize, mfn: u32): void {
  * memory, over 28 bits of mfn, or over another window; FULL when all 16 windows are taken.
  */
 export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32): Status {
-  if (frames == 0 || <u64>firstMfn + frames > Machine.MFN_LIMIT || ptr == 0) return Status.RANGE;
+  if (frames == 0 || <u64>firstMfn + frames > <u64>Machine.MFN_LIMIT || ptr == 0) return Status.RANGE;
   if (<u64>ptr + (<u64>frames << Machine.PAGE_SHIFT) > <u64>memory.size() << 16) return Status.RANGE;
   let free: i32 = -1;
   for (let i: i32 = 0; i < Machine.WINDOWS; i++) {
@@ -63,7 +63,7 @@ export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32): Statu
 
 /** Takes away the window that begins at `firstMfn`. */
 export function windowUnmap(b: usize, firstMfn: u32): Status {
-  for (let i: u32 = 0; i < Machine.WINDOWS; i++) {
+  for (let i: u32 = 0; i < <u32>Machine.WINDOWS; i++) {
     const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
     if (load<u32>(record, WindowRecord.FRAMES) == 0 || load<u32>(record, WindowRecord.FIRST_MFN) != firstMfn) continue;
     memory.fill(record, 0, StateSize.WINDOW_RECORD);

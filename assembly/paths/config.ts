@@ -12,7 +12,7 @@ import { deviceReset } from './dispatch';
 
 /** Function slot of a bus/device/function, or -1. The unit in slot 0 has no config space. */
 export function functionFind(b: usize, bdf: u32): i32 {
-  for (let fn: u32 = 1; fn < Machine.FUNCTIONS; fn++) {
+  for (let fn: u32 = 1; fn < <u32>Machine.FUNCTIONS; fn++) {
     const record = functionRecord(b, fn);
     if (load<u32>(record, FunctionRecord.MODEL) != Model.NONE && load<u32>(record, FunctionRecord.BDF) == bdf) return fn;
   }

@@ -58,7 +58,7 @@ export function deviceStep(b: usize, fn: u32, budget: u32): bool {
 /** Requests work for every function whose deadline has come. */
 export function deadlinesCheck(b: usize): void {
   const now = load<u64>(b, State.NOW);
-  for (let fn: u32 = 1; fn < Machine.FUNCTIONS; fn++) {
+  for (let fn: u32 = 1; fn < <u32>Machine.FUNCTIONS; fn++) {
     if (modelOf(b, fn) != Model.NONE && deadlineOf(b, fn) <= now) workRequest(b, fn);
   }
 }
@@ -66,7 +66,7 @@ export function deadlinesCheck(b: usize): void {
 /** Earliest deadline of all functions, all ones when there is none. */
 export function deadlineNext(b: usize): u64 {
   let earliest = u64.MAX_VALUE;
-  for (let fn: u32 = 1; fn < Machine.FUNCTIONS; fn++) {
+  for (let fn: u32 = 1; fn < <u32>Machine.FUNCTIONS; fn++) {
     if (modelOf(b, fn) != Model.NONE) earliest = min(earliest, deadlineOf(b, fn));
   }
   return earliest;

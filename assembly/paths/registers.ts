@@ -101,7 +101,7 @@ export function pageWrite(b: usize, page: usize, off: u32, width: u32, lo: u32, 
 
 @inline
 function barAccess(b: usize, fn: u32, bar: u32, off: u32, width: u32): usize {
-  if (!functionPresent(b, fn) || bar >= Machine.BARS) return 0;
+  if (!functionPresent(b, fn) || bar >= <u32>Machine.BARS) return 0;
   const record = barRecord(b, fn, bar);
   const size = load<u32>(record, BarRecord.SIZE);
   if (load<u32>(record, BarRecord.KIND) == BarKind.NONE || width > size || off > size - width) return 0;

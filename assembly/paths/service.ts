@@ -64,7 +64,7 @@ export function serviceRun(b: usize, now: u64, budget: u32): Service {
   const limit = <u64>(budget - debt);
   let fn = load<u32>(b, State.NEXT_FUNCTION);
   let idle: u32 = 0;
-  while (idle < Machine.FUNCTIONS) {
+  while (idle < <u32>Machine.FUNCTIONS) {
     const spent = units(b) - start;
     if (spent >= limit) {
       store<u32>(b, <u32>(spent - limit), State.DEBT);

@@ -24,8 +24,6 @@ export const enum State {
   RESULT_STATUS = 0x1014,
   /** Function that the last config write moved a BAR of, plus one; 0 when none. */
   BAR_MOVED = 0x1018,
-  /** Lock word: non-zero while a call is inside. */
-  LOCK = 0x101c,
   /** Virtual time in ns (u64), as of the last `service`. */
   NOW = 0x1020,
   /** Units by which the last `service` went over its budget; taken off the next one. */

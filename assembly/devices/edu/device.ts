@@ -80,7 +80,7 @@ export function eduWrite(b: usize, fn: u32, off: u32, value: u32): void {
 
 /** The buffer range of a transfer, or -1 when any byte of it lies outside. */
 function bufferOffset(edge: u64, len: u64): i32 {
-  if (edge < Edu.BUFFER || len > Edu.BUFFER_SIZE || edge - Edu.BUFFER > <u64>Edu.BUFFER_SIZE - len) return -1;
+  if (edge < <u64>Edu.BUFFER || len > <u64>Edu.BUFFER_SIZE || edge - Edu.BUFFER > <u64>Edu.BUFFER_SIZE - len) return -1;
   return <i32>(edge - Edu.BUFFER);
 }
 

@@ -1,0 +1,108 @@
+// The workload of the comparison, one guest that forwards: every frame that comes in is taken, looked at by the
+// guest's CPU, and sent out again from the same buffer. A round is one interrupt with one poll, as NAPI does it.
+import { Machine } from '../spec/machine';
+import { Counter } from '../spec/counters';
+import { E1000, E1000Icr } from '../spec/e1000';
+import { E1000Driver, ForwardRun } from '../spec/driver';
+import { Link } from '../spec/link';
+import { FunctionRecord, State } from '../spec/state';
+import { count } from '../memory/state';
+import { functionRecord, workRequest } from '../bus/functions';
+import { intxAsserted } from '../irq/intx';
+import { storeMatches } from '../ring/link';
+import { dmaTimer, guestPtr } from '../drivers/dma-map';
+import { bufferGive, e1000Clean, e1000Receive, e1000Refill, e1000Send } from '../drivers/e1000';
+import { guestLoad, guestStore } from './guest';
+import { serviceRun } from './service';
+
+const UNLIMITED: u32 = 0x7fffffff;
+/** Rounds without progress after which the ring is taken to stand still. */
+const PATIENCE: u32 = 4;
+
+@inline
+function register(b: usize, d: usize, off: u32, value: u32): void {
+  guestStore(b, load<u32>(d, E1000Driver.DOMAIN), load<u32>(d, E1000Driver.BAR_VA) + off, 4, value, 0);
+}
+
+/** The guest's CPU compares what it received with what was sent; `va` lies within one page. */
+@inline
+function guestCheck(b: usize, run: usize, d: usize, link: usize, va: u32, len: u32): void {
+  const k = load<u64>(run, ForwardRun.RECEIVED);
+  store<u64>(run, k + 1, ForwardRun.RECEIVED);
+  const ptr = guestPtr(b, load<u32>(d, E1000Driver.DOMAIN), va);
+  if (ptr == 0 || (va & Machine.PAGE_MASK) + len > <u32>Machine.PAGE_SIZE || !storeMatches(b, link, k, ptr, len)) {
+    store<u64>(run, load<u64>(run, ForwardRun.RECEIVED_MISMATCHES) + 1, ForwardRun.RECEIVED_MISMATCHES);
+  }
+}
+
+/** Puts the first buffers on the receive ring and rings its doorbell. */
+export function forwardStart(b: usize, runOff: u32): u32 {
+  const d = b + load<u32>(b + runOff, ForwardRun.DRIVER);
+  const filled = e1000Refill(b, d);
+  register(b, d, E1000.RDT, load<u32>(d, E1000Driver.RX_USE));
+  return filled;
+}
+
+/**
+ * Forwards `packets` packets in rounds of at most BATCH. Gives the number done: fewer when nothing moved for some
+ * rounds, because the device or the driver has met a fault.
+ */
+export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
+  const run = b + runOff;
+  const d = b + load<u32>(run, ForwardRun.DRIVER);
+  const m = b + load<u32>(d, E1000Driver.MAP);
+  const link = b + load<u32>(run, ForwardRun.LINK);
+  const fn = load<u32>(run, ForwardRun.FUNCTION);
+  const dom = load<u32>(d, E1000Driver.DOMAIN);
+  const bar = load<u32>(d, E1000Driver.BAR_VA);
+  const line = load<u32>(functionRecord(b, fn), FunctionRecord.INTX_LINE);
+  const batch = load<u32>(run, ForwardRun.BATCH);
+  let done: u32 = 0;
+  let offered: u32 = 0;
+  let idle: u32 = 0;
+  while (done < packets && idle < PATIENCE) {
+    if (offered == done) {
+      // one batch arrives on the wire
+      const more = min<u32>(batch, packets - offered);
+      store<u64>(link, load<u64>(link, Link.LIMIT) + more, Link.LIMIT);
+      offered += more;
+      workRequest(b, fn);
+    }
+    serviceRun(b, load<u64>(b, State.NOW), UNLIMITED);
+    if (intxAsserted(b, line)) {
+      count(b, Counter.DRIVER_INTERRUPTS);
+      guestLoad(b, dom, bar + E1000.ICR, 4);
+      register(b, d, E1000.IMC, E1000Icr.ALL);
+    }
+    let taken: u32 = 0;
+    let wire: u64 = 0;
+    e1000Clean(b, d);
+    while (taken < batch) {
+      const va = e1000Receive(b, d);
+      if (va == 0) break;
+      const len = load<u32>(d, E1000Driver.RECEIVED_LEN);
+      guestCheck(b, run, d, link, va, len);
+      if (len != 0 && e1000Send(b, d, va, len)) store<u64>(run, load<u64>(run, ForwardRun.SENT) + 1, ForwardRun.SENT);
+      else bufferGive(d, va);
+      // preamble, FCS and gap: 24 bytes beside the frame
+      wire += len + 24;
+      taken++;
+    }
+    e1000Refill(b, d);
+    if (taken != 0) {
+      register(b, d, E1000.RDT, load<u32>(d, E1000Driver.RX_USE));
+      register(b, d, E1000.TDT, load<u32>(d, E1000Driver.TX_USE));
+    }
+    register(b, d, E1000.IMS, E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
+    const rate = load<u32>(link, Link.RATE_MBPS);
+    const now = load<u64>(b, State.NOW) + (rate == 0 ? 0 : wire * 8000 / rate);
+    serviceRun(b, now, UNLIMITED);
+    dmaTimer(b, m);
+    done += taken;
+    idle = taken == 0 ? idle + 1 : 0;
+  }
+  // the last frames go out, and their buffers come back
+  serviceRun(b, load<u64>(b, State.NOW), UNLIMITED);
+  e1000Clean(b, d);
+  return done;
+}
