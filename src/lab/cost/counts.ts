@@ -80,23 +80,23 @@ export const NO_COUNTS: RunCounts = {
 export function checkCounts(counts: RunCounts): void {
   for (const [name, value] of Object.entries(counts)) {
     if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-      throw new PortcullisError('cost-bad-counts', `count '${name}' cannot be ${String(value)}`, {
+      throw new PortcullisError('COST_BAD_COUNTS', `count '${name}' cannot be ${String(value)}`, {
         count: name, value,
       });
     }
   }
   for (const name of Object.keys(NO_COUNTS) as (keyof typeof NO_COUNTS)[]) {
     if (counts[name] === undefined) {
-      throw new PortcullisError('cost-bad-counts', `count '${name}' is missing`, { count: name });
+      throw new PortcullisError('COST_BAD_COUNTS', `count '${name}' is missing`, { count: name });
     }
   }
   if (counts.packets === 0) {
-    throw new PortcullisError('cost-bad-counts', 'the run moved no packets: there is no cost per packet', {
+    throw new PortcullisError('COST_BAD_COUNTS', 'the run moved no packets: there is no cost per packet', {
       count: 'packets', value: 0,
     });
   }
   if (counts.tableReadsForReads + counts.tableReadsForWrites > counts.tableReads) {
-    throw new PortcullisError('cost-bad-counts',
+    throw new PortcullisError('COST_BAD_COUNTS',
       'tableReadsForReads and tableReadsForWrites together are more than tableReads', {
         tableReads: counts.tableReads,
         tableReadsForReads: counts.tableReadsForReads,

@@ -41,7 +41,7 @@ export function modelRun(profile: Profile, counts: RunCounts, how: How): Modelle
   const bounds = boundsOf(profile, counts, perPacket);
   const binding = tightest(bounds);
   if (binding === undefined) {
-    throw new PortcullisError('cost-unbounded',
+    throw new PortcullisError('COST_UNBOUNDED',
       `nothing that profile '${profile.name}' has bounds this run: it has no CPU and no line, and the run no DMA`,
       { profile: profile.name });
   }

@@ -72,7 +72,7 @@ export function tlpOverhead(how: { addressBits: 32 | 64; ecrc: boolean }): TlpOv
 export function rawBandwidth(generation: number, lanes: number): number {
   const signalling = SIGNALLING[generation];
   if (signalling === undefined) {
-    throw new PortcullisError('cost-bad-link', `PCIe generation ${generation} is not known; known are 1 to 6`, {
+    throw new PortcullisError('COST_BAD_LINK', `PCIe generation ${generation} is not known; known are 1 to 6`, {
       generation,
     });
   }
@@ -86,7 +86,7 @@ export function tlpBandwidth(link: Pick<Link, 'generation' | 'lanes' | 'mps'>): 
   const limit = ACK_LIMITS[link.generation]?.[link.lanes]?.[column];
   if (limit === undefined) {
     throw new PortcullisError(
-      'cost-bad-link',
+      'COST_BAD_LINK',
       `no Ack limit is known for PCIe gen${link.generation} x${link.lanes} with a maximum payload of ${link.mps}; `
         + 'known are gen1 to gen5, x1 x4 x8 x16, payloads 128 256 512',
       { generation: link.generation, lanes: link.lanes, mps: link.mps },

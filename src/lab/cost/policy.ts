@@ -27,7 +27,7 @@ export function checkPolicy(policy: string): void {
     return;
   }
   const known = (POLICY_NAMES as readonly string[]).includes(policy);
-  throw new PortcullisError(known ? 'cost-policy-not-modelled' : 'cost-unknown-policy',
+  throw new PortcullisError(known ? 'COST_POLICY_NOT_MODELLED' : 'COST_UNKNOWN_POLICY',
     known
       ? `policy '${policy}' is not modelled yet; modelled are ${MODELLED_POLICIES.join(', ')}`
       : `unknown policy '${policy}'; there are ${POLICY_NAMES.join(', ')}`,

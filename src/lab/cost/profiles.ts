@@ -162,21 +162,21 @@ function isProfileName(name: string): name is ProfileName {
  */
 export function resolveProfile(name: string, overrides: Readonly<Record<string, number>> = {}): Profile {
   if (!isProfileName(name)) {
-    throw new PortcullisError('cost-unknown-profile',
+    throw new PortcullisError('COST_UNKNOWN_PROFILE',
       `unknown profile '${name}'; there are ${PROFILE_NAMES.join(', ')}`, { profile: name, allowed: PROFILE_NAMES });
   }
   const profile = PROFILES[name];
   const parameters: Partial<Record<ParameterName, Parameter>> = { ...profile.parameters };
   for (const [key, value] of Object.entries(overrides)) {
     if (!isParameterName(key)) {
-      throw new PortcullisError('cost-unknown-parameter',
+      throw new PortcullisError('COST_UNKNOWN_PARAMETER',
         `unknown parameter '${key}'; there are ${PARAMETER_NAMES.join(', ')}`,
         { profile: name, parameter: key, allowed: PARAMETER_NAMES });
     }
     const unit = parameters[key]?.unit ?? describeParameter(key).unit;
     const refusal = refuseValue(unit, value);
     if (refusal !== undefined) {
-      throw new PortcullisError('cost-bad-parameter', `parameter '${key}' (${unit}) cannot be ${value}: ${refusal}`,
+      throw new PortcullisError('COST_BAD_PARAMETER', `parameter '${key}' (${unit}) cannot be ${value}: ${refusal}`,
         { profile: name, parameter: key, value, unit });
     }
     parameters[key] = { value, unit, source: 'given by the caller', certainty: 'assumed' };
@@ -212,7 +212,7 @@ export function valueOf(profile: Profile, name: ParameterName): number | undefin
 export function needValue(profile: Profile, name: ParameterName): number {
   const value = valueOf(profile, name);
   if (value === undefined) {
-    throw new PortcullisError('cost-missing-parameter',
+    throw new PortcullisError('COST_MISSING_PARAMETER',
       `profile '${profile.name}' has no '${name}' (${describeParameter(name).meaning}), which this run needs; `
         + 'give it as an override', { profile: profile.name, parameter: name });
   }

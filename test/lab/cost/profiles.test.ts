@@ -107,13 +107,13 @@ test('a tInvLat given replaces the invalidation cells of table A', () => {
 
 test('what is unknown is named, with what there is', () => {
   const profile = errorOf(() => resolveProfile('skl2017'));
-  assert.is(profile.code, 'cost-unknown-profile');
+  assert.is(profile.code, 'COST_UNKNOWN_PROFILE');
   assert.match(profile.message, /'skl2017'.*rio2014, bdw2018, clx2024, icx2023/);
   const parameter = errorOf(() => resolveProfile('rio2014', { cpuHertz: 1 }));
-  assert.is(parameter.code, 'cost-unknown-parameter');
+  assert.is(parameter.code, 'COST_UNKNOWN_PARAMETER');
   assert.match(parameter.message, /'cpuHertz'.*cpuHz, .*cAlloc\.strict\+/);
-  assert.is(errorOf(() => resolveProfile('toString')).code, 'cost-unknown-profile');
-  assert.is(errorOf(() => resolveProfile('rio2014', { constructor: 1 })).code, 'cost-unknown-parameter');
+  assert.is(errorOf(() => resolveProfile('toString')).code, 'COST_UNKNOWN_PROFILE');
+  assert.is(errorOf(() => resolveProfile('rio2014', { constructor: 1 })).code, 'COST_UNKNOWN_PARAMETER');
 });
 
 test('values that cannot be are refused', () => {
@@ -123,10 +123,10 @@ test('values that cannot be are refused', () => {
   ];
   for (const [name, value] of bad) {
     const error = errorOf(() => resolveProfile('rio2014', { [name]: value }));
-    assert.is(error.code, 'cost-bad-parameter', `${name} ${value}`);
+    assert.is(error.code, 'COST_BAD_PARAMETER', `${name} ${value}`);
     assert.match(error.message, new RegExp(name));
   }
-  assert.is(errorOf(() => resolveProfile('rio2014', { 'pcie.lanes': 3 })).code, 'cost-bad-link');
+  assert.is(errorOf(() => resolveProfile('rio2014', { 'pcie.lanes': 3 })).code, 'COST_BAD_LINK');
 });
 
 test.run();

@@ -1,0 +1,152 @@
+import {
+  BarKind, BarRecord, Cell, DevicePage, FunctionRecord, PageKind, State, StateSize,
+} from '../../assembly/spec/state';
+import { Machine } from '../../assembly/spec/machine';
+import type { Engine } from '../engine/index';
+import { PortcullisError } from '../errors';
+import { bdfOf, formatBdf } from '../pci/bdf';
+import { barKind, buildConfig } from '../pci/config-space';
+import { interruptLine } from '../pci/enumerate';
+import type { DeviceDefinition, RegisterBlock } from './definition';
+import type { RegisterRow } from './register-table';
+
+const PAGE = 4096;
+
+/** A function of the engine: its slot, and the parts of the heap that are its own. */
+export interface AttachedFunction {
+  fn: number;
+  routing: number;
+  definition: DeviceDefinition;
+  parts: Array<{ off: number; bytes: number }>;
+}
+
+function recordOff(fn: number): number {
+  return State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
+}
+
+function freeSlot(engine: Engine): number {
+  for (let fn = 1; fn < Machine.FUNCTIONS; fn++) if (engine.word(recordOff(fn) + FunctionRecord.MODEL) === 0) return fn;
+  throw new PortcullisError('TOO_MANY_FUNCTIONS', `a machine has at most ${Machine.FUNCTIONS - 1} functions; take one out`);
+}
+
+/** Rows of one page as dwords: an eight-byte register is two of them. */
+function dwordsOf(rows: readonly RegisterRow[], page: number): Map<number, { row: RegisterRow; high: boolean }> {
+  const dwords = new Map<number, { row: RegisterRow; high: boolean }>();
+  for (const row of rows) {
+    for (let off = row.off; off < row.off + row.bytes; off += 4) {
+      if (Math.floor(off / PAGE) === page) dwords.set((off % PAGE) / 4, { row, high: off !== row.off });
+    }
+  }
+  return dwords;
+}
+
+/**
+ * Attaches a device at a routing id (bus/device/function). Everything is taken from the heap before the function
+ * becomes visible. `slot` 0 is the IOMMU's.
+ */
+export function attach(engine: Engine, definition: DeviceDefinition, routing: number, slot?: number): AttachedFunction {
+  if (slot === undefined && engineHasRouting(engine, routing)) {
+    throw new PortcullisError('ADDRESS_TAKEN', `${formatBdf(bdfOf(routing))} has a device already; give ${definition.model} another address`,
+      { bdf: formatBdf(bdfOf(routing)) });
+  }
+  const fn = slot ?? freeSlot(engine);
+  const attached: AttachedFunction = { fn, routing, definition, parts: [] };
+  const take = (bytes: number, what: string): number => {
+    const off = engine.heap.take(bytes, `${what} of ${definition.model}`);
+    attached.parts.push({ off, bytes });
+    engine.stateBytes(off, bytes).fill(0);
+    return off;
+  };
+  const record = recordOff(fn);
+  engine.stateBytes(record, StateSize.FUNCTION_RECORD).fill(0);
+  const set = (off: number, value: number): void => engine.setWord(record + off, value);
+
+  if (definition.config) {
+    const image = buildConfig(definition.config);
+    const size = image.value.length;
+    const config = take(3 * size, 'the config space');
+    engine.stateBytes(config, 3 * size).set([...image.value, ...image.writable, ...image.clearable]);
+    set(FunctionRecord.CONFIG, config);
+    set(FunctionRecord.CONFIG_SIZE, size);
+    set(FunctionRecord.MSI_CAP, image.msiCap);
+    set(FunctionRecord.PM_CAP, image.pmCap);
+    set(FunctionRecord.INTX_PIN, definition.config.interruptPin);
+    set(FunctionRecord.INTX_LINE, interruptLine(routing, definition.config.interruptPin));
+  }
+  if (definition.stateSize > 0) set(FunctionRecord.DEVICE, take(definition.stateSize, 'the state'));
+  set(FunctionRecord.DEVICE_SIZE, definition.stateSize);
+  const bars = definition.config?.bars ?? [{ kind: 'memory32' as const, size: definition.window?.size ?? PAGE }];
+  bars.forEach((bar, index) => {
+    if (bar === undefined) return;
+    const block = definition.registers.find((registers) => registers.bar === index);
+    const pages = Math.max(1, bar.size / PAGE);
+    const pagesOff = take(pages * StateSize.DEVICE_PAGE, `BAR ${index}`);
+    const off = record + FunctionRecord.BARS + index * BarRecord.SIZE_OF;
+    engine.setWord(off + BarRecord.KIND, barKind(bar));
+    engine.setWord(off + BarRecord.SIZE, bar.size);
+    engine.setWord(off + BarRecord.PAGES, pagesOff);
+    for (let page = 0; page < pages; page++) {
+      fillPage(engine, pagesOff + page * StateSize.DEVICE_PAGE, fn, index, page, block, take);
+    }
+  });
+  set(FunctionRecord.BDF, routing);
+  set(FunctionRecord.SID, routing);
+  engine.setWord64(record + FunctionRecord.DEADLINE, 0);
+  set(FunctionRecord.DEADLINE, 0xffffffff);
+  set(FunctionRecord.DEADLINE + 4, 0xffffffff);
+  set(FunctionRecord.MODEL, definition.engineModel);
+  engine.exports.functionPowerOn(fn);
+  if (definition.config) engine.exports.functionApply(fn);
+  return attached;
+}
+
+function engineHasRouting(engine: Engine, routing: number): boolean {
+  for (let fn = 1; fn < Machine.FUNCTIONS; fn++) {
+    if (engine.word(recordOff(fn) + FunctionRecord.MODEL) === 0) continue;
+    if (engine.word(recordOff(fn) + FunctionRecord.BDF) === routing) return true;
+  }
+  return false;
+}
+
+function fillPage(engine: Engine, off: number, fn: number, bar: number, page: number,
+  block: RegisterBlock | undefined, take: (bytes: number, what: string) => number): void {
+  const { view, base } = engine;
+  view.setUint16(base + off + DevicePage.FUNCTION, fn, true);
+  view.setUint8(base + off + DevicePage.BAR, bar);
+  view.setUint32(base + off + DevicePage.CONSTANT, (block?.constant ?? 0) >>> 0, true);
+  const dwords = dwordsOf(block?.rows ?? [], page);
+  view.setUint8(base + off + DevicePage.KIND, dwords.size === 0 ? PageKind.CONSTANT : PageKind.CELLS);
+  if (dwords.size === 0) return;
+  const first = Math.min(...dwords.keys());
+  const count = Math.max(...dwords.keys()) - first + 1;
+  // cells, and behind them their values after reset
+  const cells = take(count * (StateSize.CELL + 4), `the registers in page ${page} of BAR ${bar}`);
+  view.setUint32(base + off + DevicePage.CELLS, cells, true);
+  view.setUint16(base + off + DevicePage.FIRST, first, true);
+  view.setUint16(base + off + DevicePage.COUNT, count, true);
+  for (let index = 0; index < count; index++) {
+    const found = dwords.get(first + index);
+    const cell = cells + index * StateSize.CELL;
+    // a gap between registers reads as the constant, at every width
+    const reset = found === undefined ? (block?.constant ?? 0) : found.high ? 0 : found.row.reset;
+    engine.setWord(cell + Cell.VALUE, reset);
+    engine.setWord(cell + Cell.WRITE_MASK, found?.row.writeMask ?? 0);
+    engine.setWord(cell + Cell.W1C, found?.row.w1c ?? 0);
+    engine.setWord(cell + Cell.FLAGS, found?.row.flags ?? 15);
+    engine.setWord(cells + count * StateSize.CELL + index * 4, reset);
+  }
+}
+
+/** Takes a function out of the machine: its BARs leave the decode, its interrupts fall, its heap comes back. */
+export function detach(engine: Engine, attached: AttachedFunction): void {
+  const record = recordOff(attached.fn);
+  engine.exports.functionReset(attached.fn);
+  for (let bar = 0; bar < Machine.BARS; bar++) {
+    const kind = engine.word(record + FunctionRecord.BARS + bar * BarRecord.SIZE_OF + BarRecord.KIND);
+    if (kind !== BarKind.NONE) engine.exports.barPlace(attached.fn, bar, 0, 0, 0);
+  }
+  engine.stateBytes(record, StateSize.FUNCTION_RECORD).fill(0);
+  const work = engine.view.getBigUint64(engine.base + State.WORK, true) & ~(1n << BigInt(attached.fn));
+  engine.view.setBigUint64(engine.base + State.WORK, work, true);
+  for (const { off, bytes } of attached.parts) engine.heap.give(off, bytes);
+}

@@ -1,0 +1,140 @@
+import { Link, LinkLimit, LinkSink, LinkSource } from '../../../assembly/spec/link';
+import { FunctionRecord, State, StateSize } from '../../../assembly/spec/state';
+import type { Engine } from '../../engine/index';
+import { PortcullisError } from '../../errors';
+import type { FrameStore } from './store';
+
+export interface LinkStatus {
+  /** Frames that the NIC has taken from the link, of so many offered. */
+  taken: number;
+  offered: number;
+  /** Frames that came from the NIC and were compared, how many differed, and the first that did (from 0). */
+  checked: number;
+  mismatches: number;
+  firstMismatch: number | undefined;
+  bytesToNic: number;
+  bytesFromNic: number;
+}
+
+export interface CapturedFrame {
+  bytes: Uint8Array;
+  timeNs: number;
+}
+
+/** What a NIC is plugged into. Built unplugged: nothing comes, what is sent is counted and dropped. */
+export class LinkHandle {
+  readonly engine: Engine;
+  readonly off: number;
+  #parts: Array<{ off: number; bytes: number }> = [];
+
+  constructor(engine: Engine, fn: number) {
+    this.engine = engine;
+    this.off = this.#take(Link.SIZE_OF, 'a link');
+    this.#set(Link.STAGING, this.#take(LinkLimit.STAGING_SIZE, 'the link\'s frame buffer'));
+    this.#set(Link.UP, 1);
+    engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.LINK, this.off);
+  }
+
+  #take(bytes: number, what: string): number {
+    const off = this.engine.heap.take(bytes, what);
+    this.engine.stateBytes(off, bytes).fill(0);
+    this.#parts.push({ off, bytes });
+    return off;
+  }
+
+  #set(word: number, value: number): void {
+    this.engine.setWord(this.off + word, value);
+  }
+
+  #get64(word: number): number {
+    return this.engine.word64(this.off + word);
+  }
+
+  /** Plugs in a generator of the store's frames, over and over; with `check` it is also the sink that compares. */
+  plugStore(store: FrameStore, check: boolean): void {
+    const off = this.#take(store.image.length, `the frames of ${store.name}`);
+    this.engine.stateBytes(off, store.image.length).set(store.image);
+    this.#set(Link.STORE, off);
+    this.#set(Link.STORE_FRAMES, store.frames);
+    this.#set(Link.SOURCE, LinkSource.STORE);
+    this.#set(Link.SINK, check ? LinkSink.CHECK : LinkSink.DROP);
+  }
+
+  /** A cable from the port to itself. `bytes` is the room for frames under way, a power of two. */
+  plugLoopback(bytes = 65536): void {
+    this.#ring(bytes);
+    this.#set(Link.SOURCE, LinkSource.LOOPBACK);
+  }
+
+  /** Keeps what the NIC sends until `capture` takes it; a full ring stalls the NIC and loses nothing. */
+  plugCapture(bytes = 1 << 20): void {
+    this.#ring(bytes);
+  }
+
+  #ring(bytes: number): void {
+    if (bytes < LinkLimit.STAGING_SIZE * 2 || (bytes & (bytes - 1)) !== 0) {
+      throw new PortcullisError('BAD_LINK', `a link's ring of ${bytes} bytes; it must be a power of two from 32768 on`, { bytes });
+    }
+    this.#set(Link.RING, this.#take(bytes, 'the link\'s ring'));
+    this.#set(Link.RING_SIZE, bytes);
+    this.#set(Link.SINK, LinkSink.RING);
+  }
+
+  /** Lets `frames` more frames of the store come. The NIC takes them in `service`. */
+  offer(frames: number): void {
+    this.engine.setWord64(this.off + Link.LIMIT, this.#get64(Link.LIMIT) + frames);
+  }
+
+  /** Flips one bit of byte `byte` of the `frame`-th frame (from 0) on its way to the NIC. */
+  corrupt(frame: number, byte: number): void {
+    this.engine.setWord64(this.off + Link.CORRUPT_FRAME, frame + 1);
+    this.#set(Link.CORRUPT_BYTE, byte);
+  }
+
+  /** Speed of the wire, by which a workload advances virtual time. */
+  set rateMbps(rate: number) {
+    this.#set(Link.RATE_MBPS, rate);
+  }
+
+  set up(up: boolean) {
+    this.#set(Link.UP, up ? 1 : 0);
+  }
+
+  status(): LinkStatus {
+    const first = this.#get64(Link.FIRST_MISMATCH);
+    return {
+      taken: this.#get64(Link.NEXT), offered: this.#get64(Link.LIMIT), checked: this.#get64(Link.CHECKED),
+      mismatches: this.#get64(Link.MISMATCHES), firstMismatch: first === 0 ? undefined : first - 1,
+      bytesToNic: this.#get64(Link.SENT_BYTES), bytesFromNic: this.#get64(Link.RECEIVED_BYTES),
+    };
+  }
+
+  /** Takes the captured frames off the ring. */
+  capture(): CapturedFrame[] {
+    const { engine, off } = this;
+    const size = engine.word(off + Link.RING_SIZE);
+    const ring = engine.stateBytes(engine.word(off + Link.RING), size);
+    const frames: CapturedFrame[] = [];
+    let head = this.#get64(Link.RING_HEAD);
+    const tail = this.#get64(Link.RING_TAIL);
+    const word = (at: number): number => {
+      const i = at % size;
+      return new DataView(ring.buffer, ring.byteOffset + i, 4).getUint32(0, true);
+    };
+    while (head < tail) {
+      const length = word(head);
+      const start = (head + LinkLimit.RECORD_HEADER) % size;
+      const bytes = Uint8Array.from({ length }, (_, i) => ring[(start + i) % size] as number);
+      frames.push({ bytes, timeNs: word(head + 8) * 2 ** 32 + word(head + 4) });
+      head += (LinkLimit.RECORD_HEADER + length + 3) & ~3;
+    }
+    engine.setWord64(off + Link.RING_HEAD, head);
+    return frames;
+  }
+
+  /** Gives the heap back; the function must be gone or unplugged first. */
+  release(): void {
+    for (const { off, bytes } of this.#parts) this.engine.heap.give(off, bytes);
+    this.#parts = [];
+  }
+}

@@ -1,0 +1,79 @@
+import { DmaDirection } from '../../assembly/spec/driver';
+import { Edu } from '../../assembly/spec/edu';
+import { Pci, PciCommand } from '../../assembly/spec/pci';
+import { PortcullisError } from '../errors';
+import { DmaMapper, type DmaOptions, type Guest } from './guest';
+
+const DMA_MASK = 2 ** Edu.DMA_BITS - 1;
+
+/** Driver of the educational device, in a guest. */
+export class EduDriver {
+  readonly dma: DmaMapper;
+  readonly #guest: Guest;
+  readonly #bar: number;
+  readonly #port: number;
+
+  /** Finds the device, maps its registers, checks identification and liveness, turns on Bus Master and MSI. */
+  constructor(guest: Guest, routing: number, dma: Omit<DmaOptions, 'mask'>) {
+    this.#guest = guest;
+    const config = guest.config(routing);
+    const id = config.read(Pci.VENDOR_ID, 4) >>> 0;
+    if (id !== 0x11e81234) {
+      throw new PortcullisError('DRIVER_PROBE', `this is no edu device: vendor and device id are ${id.toString(16)}`, { id });
+    }
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MEMORY | PciCommand.MASTER);
+    this.#bar = guest.ioremap((config.read(Pci.BAR0, 4) & ~0xf) >>> 0, Edu.BAR_SIZE);
+    if (this.read(Edu.ID) !== Edu.ID_VALUE) throw new PortcullisError('DRIVER_PROBE', 'edu does not identify itself');
+    this.write(Edu.LIVENESS, 0x12345678);
+    if (this.read(Edu.LIVENESS) !== (~0x12345678 >>> 0)) throw new PortcullisError('DRIVER_PROBE', 'edu is not alive');
+    this.dma = new DmaMapper(guest, { ...dma, mask: DMA_MASK });
+    this.#port = guest.enableMsi(routing).port;
+  }
+
+  read(off: number): number {
+    return this.#guest.load(this.#bar + off, 4) >>> 0;
+  }
+
+  write(off: number, value: number): void {
+    this.#guest.store(this.#bar + off, 4, value);
+  }
+
+  /** n! modulo 2^32, with the interrupt that tells when it is ready. */
+  factorial(n: number): number {
+    this.write(Edu.STATUS, Edu.STATUS_RAISE);
+    this.write(Edu.FACTORIAL, n);
+    this.#waitFor(Edu.INTERRUPT_FACTORIAL);
+    return this.read(Edu.FACTORIAL);
+  }
+
+  /** Copies `size` bytes (at most 4096) between guest memory and the device's buffer. */
+  transfer(va: number, bufferOff: number, size: number, toDevice: boolean): void {
+    const direction = toDevice ? DmaDirection.TO_DEVICE : DmaDirection.FROM_DEVICE;
+    const bus = this.dma.map(va, size, direction);
+    this.transferBus(bus, bufferOff, size, toDevice);
+    this.dma.unmap(bus, va, size, direction);
+  }
+
+  /** The same at a bus address that the caller names: what a hostile driver does. */
+  transferBus(bus: number, bufferOff: number, size: number, toDevice: boolean): void {
+    const buffer = Edu.BUFFER + bufferOff;
+    this.#write64(Edu.DMA_SOURCE, toDevice ? bus : buffer);
+    this.#write64(Edu.DMA_DESTINATION, toDevice ? buffer : bus);
+    this.#write64(Edu.DMA_COUNT, size);
+    this.write(Edu.DMA_COMMAND, Edu.DMA_START | Edu.DMA_RAISE | (toDevice ? 0 : Edu.DMA_TO_RAM));
+    this.#waitFor(Edu.INTERRUPT_DMA);
+  }
+
+  #write64(off: number, value: number): void {
+    this.write(off, value >>> 0);
+    this.write(off + 4, Math.floor(value / 2 ** 32));
+  }
+
+  #waitFor(cause: number): void {
+    this.#guest.wait(Edu.DMA_TIME_MS * 1e6);
+    if (!this.#guest.takeEvent(this.#port)) throw new PortcullisError('DRIVER_TIMEOUT', 'edu sent no interrupt', { cause });
+    const status = this.read(Edu.INTERRUPT_STATUS);
+    this.write(Edu.INTERRUPT_ACKNOWLEDGE, status);
+    if ((status & cause) === 0) throw new PortcullisError('DRIVER_TIMEOUT', `edu interrupted for ${status}, not ${cause}`, { status });
+  }
+}

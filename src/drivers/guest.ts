@@ -1,0 +1,95 @@
+import { DmaMap, DmaDirection, IovaMode, MapMode } from '../../assembly/spec/driver';
+import type { Engine } from '../engine/index';
+import { PortcullisError } from '../errors';
+import type { ConfigAccess } from '../pci/access';
+
+export type Width = 1 | 2 | 4;
+
+/**
+ * What a driver in a guest may use, and all that it uses: its own memory, its rights, hypercalls. The machine gives
+ * one to each domain.
+ */
+export interface Guest {
+  /** Engine slot of the domain. */
+  readonly slot: number;
+  readonly engine: Engine;
+  /** Loads and stores at a guest address; refused accesses read as ones. */
+  load(va: number, width: Width): number;
+  store(va: number, width: Width, value: number): void;
+  /** Pages of the guest's memory that are free, contiguous in guest addresses: guest address of the first. */
+  allocPages(count: number): number;
+  /** One page whose machine address lies at or below `mask`. */
+  allocPageBelow(mask: number): number;
+  /** Machine address of a byte of the guest's memory: what a PV guest reads out of its P2M. */
+  machineAddress(va: number): number;
+  /** Maps I/O memory at a free guest address; throws EPERM without the right. */
+  ioremap(machineAddress: number, size: number): number;
+  /** Config space of a function that the domain has. */
+  config(routing: number): ConfigAccess;
+  /** Binds the function's MSI to an event of this guest, and programs its capability. */
+  enableMsi(routing: number): { vector: number; port: number };
+  /** Whether the event's pending bit is set; clears it. */
+  takeEvent(port: number): boolean;
+  /** Does deferred work of the machine until nothing is left, as time passes. */
+  wait(ns?: number): void;
+}
+
+export interface DmaOptions {
+  mode: 'direct' | 'strict' | 'lazy' | 'guest-frame';
+  /** Highest bus address that the device can drive. */
+  mask: number;
+  allocator?: 'magazine' | 'tree';
+  /** Pages kept for bouncing what is not contiguous or beyond the mask (direct mode). */
+  bouncePages?: number;
+}
+
+const MODES = { direct: MapMode.DIRECT, strict: MapMode.STRICT, lazy: MapMode.LAZY, 'guest-frame': MapMode.GUEST_FRAME };
+const IOVA_LIMIT = 0x100000;
+
+/** dma_map and dma_unmap of one device in one guest. */
+export class DmaMapper {
+  readonly off: number;
+  readonly #engine: Engine;
+
+  constructor(guest: Guest, options: DmaOptions) {
+    const { engine } = guest;
+    this.#engine = engine;
+    this.off = engine.heap.take(DmaMap.SIZE, 'a driver\'s DMA mapping');
+    engine.stateBytes(this.off, DmaMap.SIZE).fill(0);
+    const set = (word: number, value: number): void => engine.setWord(this.off + word, value);
+    set(DmaMap.MODE, MODES[options.mode]);
+    set(DmaMap.DOMAIN, guest.slot);
+    engine.setWord64(this.off + DmaMap.MASK, options.mask);
+    set(DmaMap.ALLOCATOR, options.allocator === 'tree' ? IovaMode.TREE : IovaMode.MAGAZINE);
+    // below 4 GiB first, as Linux does for PCI
+    set(DmaMap.LIMIT, Math.min(IOVA_LIMIT, Math.floor((options.mask + 1) / 4096)));
+    const bounce = Math.min(options.bouncePages ?? 0, DmaMap.BOUNCE_MAX);
+    for (let i = 0; i < bounce; i++) {
+      const va = guest.allocPageBelow(options.mask);
+      const entry = this.off + DmaMap.BOUNCE + i * 16;
+      engine.setWord64(entry, guest.machineAddress(va));
+      engine.setWord(entry + 8, va);
+    }
+    set(DmaMap.BOUNCE_COUNT, bounce);
+    engine.exports.dmaMapSetup(this.off);
+  }
+
+  /** Bus address for `size` bytes at `va`. Throws DMA_MAP when there is none. */
+  map(va: number, size: number, direction: DmaDirection): number {
+    const low = this.#engine.exports.dmaMap(this.off, va, size, direction) >>> 0;
+    if (this.#engine.status !== 0) {
+      throw new PortcullisError('DMA_MAP', `${size} bytes at guest address 0x${va.toString(16)} could not be mapped for `
+        + 'the device: not the guest\'s memory, or no iova, table frame or bounce page is left', { va, size });
+    }
+    return this.#engine.high * 2 ** 32 + low;
+  }
+
+  unmap(bus: number, va: number, size: number, direction: DmaDirection): void {
+    this.#engine.exports.dmaUnmap(this.off, bus >>> 0, Math.floor(bus / 2 ** 32), va, size, direction);
+  }
+
+  /** Lazy mode: flushes now what unmap has left. */
+  flush(): void {
+    this.#engine.exports.dmaFlush(this.off);
+  }
+}

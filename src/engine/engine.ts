@@ -1,0 +1,253 @@
+import { FrameKind, Message, State } from '../../assembly/spec/state';
+import { PortcullisError } from '../errors';
+import { COUNTER_NAMES, type Counters } from './counters';
+import { type EngineExports, instantiate } from './exports';
+import { Heap } from './heap';
+import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
+
+export interface EngineOptions {
+  /** Frames of RAM (4 KiB each), from machine frame 0 on. */
+  frames: number;
+  /** Domains at a time (default 8). */
+  domains?: number;
+  /** Hypervisor frames kept for IOMMU tables, taken from the top of RAM (default 512; 0 without an IOMMU). */
+  tableFrames?: number;
+  /** Bytes for config spaces, registers, devices, links and drivers (default 4 MiB). */
+  heapBytes?: number;
+  caches?: Partial<CacheGeometry>;
+  /** The host's memory; without one the engine makes its own. */
+  memory?: WebAssembly.Memory;
+  /** Byte offsets in that memory of the state and of RAM; both are zeroed. By default the state is at 64 KiB. */
+  state?: number;
+  ram?: number;
+}
+
+/** An interrupt message that the host has polled. */
+export interface InterruptMessage {
+  /** Requester id of the sender; 0xFFFF for the IOMMU's own events. */
+  requester: number;
+  /** Index in the remap table, undefined for a message that was not remapped. */
+  handle: number | undefined;
+  vector: number;
+  delivery: number;
+  destination: number;
+  data: number;
+}
+
+const PAGE = 4096;
+const WASM_PAGE = 65536;
+
+function withDefaults(options: EngineOptions): LayoutOptions {
+  const caches = { ...DEFAULT_CACHES, ...options.caches };
+  // an IOTLB smaller than the default's ways is fully associative too
+  if (options.caches?.ways === undefined) caches.ways = caches.entries;
+  return {
+    frames: options.frames,
+    domains: options.domains ?? 8,
+    tableFrames: options.tableFrames ?? 512,
+    heapBytes: options.heapBytes ?? 4 << 20,
+    caches,
+  };
+}
+
+/**
+ * One engine on one memory. It owns views on that memory and the heap of its state; everything that a guest or a
+ * device can do goes through `exports`, whose functions take and give integers only.
+ */
+export class Engine {
+  readonly exports: EngineExports;
+  readonly memory: WebAssembly.Memory;
+  /** Byte offset of the state, and of machine frame 0. */
+  readonly base: number;
+  readonly ram: number;
+  readonly frames: number;
+  readonly heap: Heap;
+  readonly stateSize: number;
+  #view: DataView;
+  #bytes: Uint8Array;
+
+  private constructor(exports: EngineExports, memory: WebAssembly.Memory, base: number, ram: number,
+    options: LayoutOptions, stateSize: number) {
+    this.exports = exports;
+    this.memory = memory;
+    this.base = base;
+    this.ram = ram;
+    this.frames = options.frames;
+    this.stateSize = stateSize;
+    this.#view = new DataView(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes);
+  }
+
+  /** Sizes that these options need, for a host that gives the memory. */
+  static async measure(options: EngineOptions): Promise<Measure> {
+    const exports = await instantiate(new WebAssembly.Memory({ initial: 0 }));
+    const { size } = layOut(withDefaults(options), exports.cacheBytes);
+    return { state: { size, align: 16 }, ram: { size: options.frames * PAGE, align: 8 } };
+  }
+
+  /**
+   * Makes an engine. Throws ENGINE_OPTION for an option out of range, ENGINE_MEMORY when the host's memory is too
+   * small for the offsets given or the system has not enough.
+   */
+  static async create(options: EngineOptions): Promise<Engine> {
+    const layoutOptions = withDefaults(options);
+    const measure = await Engine.measure(options);
+    const base = options.state ?? WASM_PAGE;
+    const ram = options.ram ?? Math.ceil((base + measure.state.size) / WASM_PAGE) * WASM_PAGE;
+    const end = Math.max(base + measure.state.size, ram + measure.ram.size);
+    const memory = options.memory ?? newMemory(end);
+    if (end > memory.buffer.byteLength) growMemory(memory, end);
+    const exports = await instantiate(memory);
+    const bytes = new Uint8Array(memory.buffer);
+    bytes.fill(0, base, base + measure.state.size);
+    bytes.fill(0, ram, ram + measure.ram.size);
+    const layout = layOut(layoutOptions, exports.cacheBytes);
+    layout.write(new DataView(memory.buffer), base);
+    if (exports.init(base) !== 0) {
+      throw new PortcullisError('ENGINE_MEMORY', `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
+    }
+    const { entries, ways, pwc2m, pwc1g, pwc512g, contexts } = layoutOptions.caches;
+    exports.setup(entries, ways, pwc2m, pwc1g, pwc512g, contexts);
+    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size);
+    engine.#setFrames(layoutOptions.tableFrames);
+    return engine;
+  }
+
+  /** All frames are free; the last ones are the hypervisor's, for IOMMU tables. */
+  #setFrames(tableFrames: number): void {
+    const { exports, frames } = this;
+    if (exports.windowMap(0, frames, this.ram) !== 0) {
+      throw new PortcullisError('ENGINE_MEMORY', `RAM of ${frames} frames does not fit at ${this.ram}`, { frames });
+    }
+    for (let mfn = 0; mfn < frames; mfn++) {
+      exports.frameAssign(mfn, 0xffff, FrameKind.RAM);
+    }
+    for (let mfn = frames - tableFrames; mfn < frames; mfn++) {
+      exports.frameAssign(mfn, 0x7ff2, FrameKind.XEN_TABLE);
+      exports.tableFrameGive(mfn);
+    }
+  }
+
+  /** A view of the whole memory; taken anew whenever the memory has grown. */
+  get view(): DataView {
+    if (this.#view.buffer !== this.memory.buffer) this.#renew();
+    return this.#view;
+  }
+
+  get bytes(): Uint8Array {
+    if (this.#bytes.buffer !== this.memory.buffer) this.#renew();
+    return this.#bytes;
+  }
+
+  #renew(): void {
+    this.#view = new DataView(this.memory.buffer);
+    this.#bytes = new Uint8Array(this.memory.buffer);
+  }
+
+  /** A 32-bit word of the state. */
+  word(off: number): number {
+    return this.view.getUint32(this.base + off, true);
+  }
+
+  setWord(off: number, value: number): void {
+    this.view.setUint32(this.base + off, value >>> 0, true);
+  }
+
+  /** A 64-bit word of the state, as a number: exact below 2^53. */
+  word64(off: number): number {
+    return this.word(off + 4) * 2 ** 32 + this.word(off);
+  }
+
+  setWord64(off: number, value: number): void {
+    this.setWord(off, value % 2 ** 32);
+    this.setWord(off + 4, Math.floor(value / 2 ** 32));
+  }
+
+  /** Bytes of the state from `off` on: a view, gone when the memory grows. */
+  stateBytes(off: number, length: number): Uint8Array {
+    return this.bytes.subarray(this.base + off, this.base + off + length);
+  }
+
+  /** A frame of RAM as a view, gone when the memory grows. */
+  frame(mfn: number): Uint8Array {
+    const ptr = this.exports.framePtr(mfn) >>> 0;
+    if (ptr === 0) {
+      throw new PortcullisError('NO_FRAME', `machine frame ${mfn} is not RAM; RAM is frames 0 to ${this.frames - 1}`, { mfn });
+    }
+    return this.bytes.subarray(ptr, ptr + PAGE);
+  }
+
+  /** Status of the last access, and the high half of the last eight-byte read. */
+  get status(): number {
+    return this.word(State.RESULT_STATUS);
+  }
+
+  get high(): number {
+    return this.word(State.RESULT_HI);
+  }
+
+  get now(): number {
+    return this.word64(State.NOW);
+  }
+
+  counters(): Counters {
+    const counters = {} as Counters;
+    COUNTER_NAMES.forEach((name, index) => { counters[name] = this.word64(State.COUNTERS + index * 8); });
+    return counters;
+  }
+
+  /** Takes the oldest interrupt message, undefined when there is none. */
+  pollMessage(): InterruptMessage | undefined {
+    const off = this.exports.messagePop();
+    if (off === 0) return undefined;
+    const source = this.word(off + Message.SOURCE);
+    const vector = this.word(off + Message.VECTOR);
+    return {
+      requester: source & 0xffff,
+      handle: source >>> 16 === 0xffff ? undefined : source >>> 16,
+      vector: vector & 0xff,
+      delivery: (vector >> 8) & 7,
+      destination: this.word(off + Message.DESTINATION),
+      data: this.word(off + Message.DATA),
+    };
+  }
+
+  /** Frames written by devices and guests since the last call, in order. */
+  takeDirtyFrames(): number[] {
+    const dirty: number[] = [];
+    const pool = this.word(State.POOL_DIRTY);
+    for (let i = 0; i < Math.ceil(this.frames / 32); i++) {
+      const bits = this.word(pool + i * 4);
+      if (bits === 0) continue;
+      for (let bit = 0; bit < 32; bit++) if ((bits >>> bit) & 1) dirty.push(i * 32 + bit);
+      this.setWord(pool + i * 4, 0);
+    }
+    return dirty;
+  }
+
+  /** A copy of the state without its placement, which says where in memory things lie. */
+  slice(): Uint8Array {
+    return this.bytes.slice(this.base + State.SLICE, this.base + this.stateSize);
+  }
+}
+
+function newMemory(bytes: number): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / WASM_PAGE);
+  try {
+    return new WebAssembly.Memory({ initial: pages });
+  } catch (error) {
+    throw new PortcullisError('ENGINE_MEMORY', `no memory of ${pages * WASM_PAGE} bytes could be had (at most 4 GiB); `
+      + 'give the machine less memory', { bytes }, { cause: error });
+  }
+}
+
+function growMemory(memory: WebAssembly.Memory, bytes: number): void {
+  try {
+    memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / WASM_PAGE));
+  } catch (error) {
+    throw new PortcullisError('ENGINE_MEMORY', `the memory given has ${memory.buffer.byteLength} bytes, ${bytes} are `
+      + 'needed, and it cannot grow so far; give a larger one', { bytes }, { cause: error });
+  }
+}
+

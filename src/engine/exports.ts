@@ -1,0 +1,79 @@
+import wasmBytes from '../../build/engine.wasm';
+
+/**
+ * The engine's exports, as assembly/paths/abi.ts defines them. All numbers are 32-bit integers but the times, which
+ * are whole ns. A u32 result arrives signed: `>>> 0`.
+ */
+export interface EngineExports {
+  barPageOff(fn: number, bar: number, page: number): number;
+  barPlace(fn: number, bar: number, place: number, lo: number, hi: number): void;
+  cacheBytes(entries: number): number;
+  configRead(fn: number, off: number, width: number): number;
+  configWrite(fn: number, off: number, width: number, value: number): void;
+  dmaFlush(mapOff: number): void;
+  dmaMap(mapOff: number, va: number, size: number, direction: number): number;
+  dmaMapSetup(mapOff: number): void;
+  dmaUnmap(mapOff: number, lo: number, hi: number, va: number, size: number, direction: number): void;
+  domainCreate(slot: number, domid: number, flags: number): number;
+  domainDestroy(slot: number): number;
+  driverBufferGive(driverOff: number, va: number): void;
+  forwardRun(runOff: number, packets: number): number;
+  forwardStart(runOff: number): number;
+  frameAssign(mfn: number, domid: number, kind: number): number;
+  frameOwner(mfn: number): number;
+  framePtr(mfn: number): number;
+  frameRefs(mfn: number): number;
+  functionApply(fn: number): void;
+  functionDmaRead(fn: number, lo: number, hi: number, len: number, dst: number): number;
+  functionDmaRepeat(fn: number, lo: number, hi: number, len: number, off: number, write: number, count: number,
+    step: number, span: number): number;
+  functionDmaWrite(fn: number, lo: number, hi: number, len: number, src: number): number;
+  functionPowerOn(fn: number): void;
+  functionReset(fn: number): void;
+  guestIn(dom: number, port: number, width: number): number;
+  guestLoad(dom: number, lo: number, hi: number, width: number): number;
+  guestLoadRepeat(dom: number, list: number, entries: number, count: number): number;
+  guestMapGet(slot: number, page: number): number;
+  guestMapSet(slot: number, page: number, entry: number): number;
+  guestOut(dom: number, port: number, width: number, value: number): void;
+  guestStore(dom: number, lo: number, hi: number, width: number, valueLo: number, valueHi: number): void;
+  guestStoreRepeat(dom: number, list: number, entries: number, count: number): void;
+  init(base: number): number;
+  intxLine(line: number): number;
+  invalidate(lo0: number, lo1: number, hi0: number, hi1: number): number;
+  ioDomainCreate(slot: number, did: number, owner: number): number;
+  ioDomainDestroy(slot: number): number;
+  ioMap(slot: number, dfn: number, mfn: number, pages: number, rights: number): number;
+  ioPageMapped(slot: number, dfn: number): number;
+  ioUnmap(slot: number, dfn: number, pages: number): number;
+  iommuOpFlush(dom: number, dfn: number, pages: number): number;
+  iommuOpMap(dom: number, dfn: number, mfn: number, pages: number, rights: number): number;
+  iommuOpUnmap(dom: number, dfn: number, pages: number): number;
+  messagePop(): number;
+  nextDeadline(): number;
+  portRead(port: number, width: number): number;
+  portWrite(port: number, width: number, value: number): void;
+  portsSet(slot: number, first: number, count: number, allow: number): number;
+  registerRead(fn: number, bar: number, off: number, width: number): number;
+  registerWrite(fn: number, bar: number, off: number, width: number, lo: number, hi: number): void;
+  service(now: number, budget: number): number;
+  setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
+  tableFrameGive(mfn: number): void;
+  tableFrameTake(): number;
+  windowMap(firstMfn: number, frames: number, ptr: number): number;
+  windowUnmap(firstMfn: number): number;
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+/** The engine's bytes, as in `portcullis/engine.wasm`. */
+export function engineBytes(): Uint8Array {
+  return wasmBytes;
+}
+
+/** Instantiates the engine on a memory. The module is compiled once and kept. */
+export async function instantiate(memory: WebAssembly.Memory): Promise<EngineExports> {
+  compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
+  const instance = await WebAssembly.instantiate(await compiled, { env: { memory } });
+  return instance.exports as unknown as EngineExports;
+}

@@ -1,0 +1,126 @@
+import type { CacheGeometry } from '../engine/index';
+import { FRAMES_MAX } from '../engine/index';
+import { PortcullisError } from '../errors';
+import { parseBdf, routingId } from '../pci/bdf';
+import { edu } from '../devices/edu/index';
+import { e1000 } from '../devices/e1000/index';
+import type { DeviceDefinition } from '../devices/definition';
+import { parseSize } from './size';
+
+export interface IommuDescription {
+  kind: 'vtd';
+  iotlb?: { entries?: number; ways?: number };
+}
+
+export interface DeviceDescription {
+  model: string;
+  /** `DDDD:BB:DD.F` or `BB:DD.F` on bus 0. */
+  bdf: string;
+  /** For a NIC: what its port is plugged into (default: nothing). */
+  link?: 'none' | 'loopback' | 'capture';
+}
+
+/** A machine, as its JSON document describes it. */
+export interface MachineDescription {
+  /** RAM, up to 3584 MiB (default 64MiB). */
+  memory?: string;
+  /** The first domain. A native machine's OS has all of the memory instead. */
+  dom0?: { memory: string };
+  iommu?: 'none' | 'vtd' | IommuDescription;
+  devices?: DeviceDescription[];
+  /** Scatters frames; equal seeds give equal machines (default 1). */
+  seed?: number;
+  /** Whether a hypervisor owns the machine, or its one OS (default xen). */
+  owner?: 'xen' | 'native';
+  /** Frames for IOMMU tables (default 1024 with an IOMMU). */
+  iommuFrames?: number;
+  /** Bytes for devices, links and drivers (default 4 MiB). */
+  heapBytes?: number;
+}
+
+/** A description with every default filled in and every name looked up. */
+export interface ResolvedDescription {
+  frames: number;
+  dom0Pages: number;
+  iommu: boolean;
+  caches: Partial<CacheGeometry>;
+  devices: Array<{ definition: DeviceDefinition; routing: number; link: NonNullable<DeviceDescription['link']> }>;
+  seed: number;
+  native: boolean;
+  tableFrames: number;
+  heapBytes: number;
+}
+
+/** The devices that a description can name. */
+export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map([edu, e1000].map((one) => [one.model, one]));
+
+const LINKS = ['none', 'loopback', 'capture'] as const;
+
+function fail(code: string, message: string, fields: Record<string, unknown>): never {
+  throw new PortcullisError(code, message, fields);
+}
+
+function knownKeys(what: string, value: object, keys: readonly string[]): void {
+  for (const key of Object.keys(value)) {
+    if (!keys.includes(key)) fail('UNKNOWN_FIELD', `${what} has no field "${key}"; it has ${keys.join(', ')}`, { key });
+  }
+}
+
+function resolveDevice(device: DeviceDescription, taken: Set<number>): ResolvedDescription['devices'][number] {
+  knownKeys('a device', device, ['model', 'bdf', 'link']);
+  const definition = DEVICE_MODELS.get(device.model);
+  if (definition === undefined) {
+    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...DEVICE_MODELS.keys()].join(', ')}`,
+      { model: device.model });
+  }
+  const bdf = parseBdf(device.bdf);
+  const routing = routingId(bdf);
+  if (bdf.segment !== 0 || bdf.bus !== 0) {
+    fail('BAD_BDF', `${device.bdf}: this machine has bus 0 of segment 0000 only`, { bdf: device.bdf });
+  }
+  if (routing === 0) fail('ADDRESS_TAKEN', '0000:00:00.0 is the host bridge; give the device another address', { bdf: device.bdf });
+  if (taken.has(routing)) fail('ADDRESS_TAKEN', `two devices are at ${device.bdf}; give one another address`, { bdf: device.bdf });
+  taken.add(routing);
+  const link = device.link ?? 'none';
+  if (!LINKS.includes(link)) {
+    fail('UNKNOWN_LINK', `${device.bdf} has link "${String(link)}"; there are ${LINKS.join(', ')}`, { link });
+  }
+  return { definition, routing, link };
+}
+
+/** Checks a description and fills in its defaults; nothing is created. */
+export function resolveDescription(description: MachineDescription): ResolvedDescription {
+  knownKeys('a machine', description,
+    ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes']);
+  const bytes = parseSize(description.memory ?? '64MiB', 'memory');
+  const frames = bytes / 4096;
+  if (frames < 1024 || frames > FRAMES_MAX) {
+    fail('MEMORY_SIZE', `memory is ${description.memory}; a machine has from 4MiB to ${FRAMES_MAX / 256}MiB`, { bytes });
+  }
+  const owner = description.owner ?? 'xen';
+  if (owner !== 'xen' && owner !== 'native') {
+    fail('UNKNOWN_OWNER', `owner is "${String(owner)}"; it is xen or native`, { owner });
+  }
+  const iommu = description.iommu ?? 'none';
+  const kind = typeof iommu === 'string' ? iommu : iommu.kind;
+  if (kind !== 'none' && kind !== 'vtd') {
+    fail('UNKNOWN_IOMMU', `iommu is "${String(kind)}"; it is none or vtd`, { kind });
+  }
+  const seed = description.seed ?? 1;
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
+    fail('BAD_SEED', `seed is ${seed}; it must be a whole number from 0 to 4294967295`, { seed });
+  }
+  const tableFrames = kind === 'none' ? 0 : description.iommuFrames ?? Math.min(1024, Math.floor(frames / 8));
+  const dom0Pages = owner === 'native' ? frames - tableFrames - 1
+    : parseSize(description.dom0?.memory ?? '8MiB', 'dom0.memory') / 4096;
+  if (dom0Pages > frames - tableFrames - 1) {
+    fail('MEMORY_SIZE', `dom0 has ${description.dom0?.memory}, the machine only ${description.memory ?? '64MiB'}`
+      + `${tableFrames > 0 ? ` less ${tableFrames} frames for IOMMU tables` : ''}`, { dom0Pages, frames });
+  }
+  const taken = new Set<number>();
+  return {
+    frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
+    devices: (description.devices ?? []).map((device) => resolveDevice(device, taken)),
+    seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
+  };
+}

@@ -1,0 +1,144 @@
+import { Msi, Pci, PciCommand } from '../../assembly/spec/pci';
+import type { Guest, Width } from '../drivers/guest';
+import type { Engine } from '../engine/index';
+import { PortcullisError } from '../errors';
+import { type ConfigAccess, configByPorts, machinePorts } from '../pci/access';
+import { type Domain, EVTCHN_PENDING, SHARED_INFO_PFN, guestPage } from '../xen/hypervisor/domain';
+import { HypercallError } from '../xen/hypervisor/errors';
+import type { Hypervisor } from '../xen/hypervisor/hypervisor';
+
+const PAGE = 4096;
+
+/** A domain as its drivers see it. */
+export class DomainGuest implements Guest {
+  readonly engine: Engine;
+  readonly domain: Domain;
+  readonly #hypervisor: Hypervisor;
+  readonly #service: (ns: number) => void;
+  /** Pages handed out; the first is the shared page. */
+  #next = SHARED_INFO_PFN + 1;
+  readonly #taken = new Set<number>();
+
+  constructor(hypervisor: Hypervisor, domain: Domain, service: (ns: number) => void) {
+    this.engine = hypervisor.engine;
+    this.domain = domain;
+    this.#hypervisor = hypervisor;
+    this.#service = service;
+  }
+
+  get slot(): number {
+    return this.domain.slot;
+  }
+
+  load(va: number, width: Width): number {
+    return this.engine.exports.guestLoad(this.slot, va, 0, width) >>> 0;
+  }
+
+  store(va: number, width: Width, value: number): void {
+    this.engine.exports.guestStore(this.slot, va, 0, width, value, 0);
+  }
+
+  allocPages(count: number): number {
+    while (this.#taken.has(this.#next)) this.#next++;
+    const first = this.#next;
+    for (let pfn = first; pfn < first + count; pfn++) {
+      if (pfn >= this.domain.p2m.length || this.#taken.has(pfn)) {
+        throw new PortcullisError('GUEST_MEMORY', `domain ${this.domain.domid} has ${this.domain.p2m.length} pages, and no `
+          + `${count} of them are free together; create it with more memory`, { domid: this.domain.domid, count });
+      }
+    }
+    this.#next += count;
+    return guestPage(this.domain, first) * PAGE;
+  }
+
+  allocPageBelow(mask: number): number {
+    for (let pfn = this.domain.p2m.length - 1; pfn >= this.#next; pfn--) {
+      if (this.#taken.has(pfn) || (this.domain.p2m[pfn] as number) * PAGE + PAGE - 1 > mask) continue;
+      this.#taken.add(pfn);
+      return guestPage(this.domain, pfn) * PAGE;
+    }
+    throw new PortcullisError('GUEST_MEMORY', `domain ${this.domain.domid} has no free page at or below machine address `
+      + `0x${mask.toString(16)}`, { domid: this.domain.domid, mask });
+  }
+
+  /** Guest page number of each page is known: the domain's own P2M. */
+  machineAddress(va: number): number {
+    const page = Math.floor(va / PAGE);
+    const pfn = this.domain.kind === 'native' ? page - (this.domain.p2m[0] as number) : page;
+    const mfn = this.domain.p2m[pfn];
+    if (mfn === undefined) {
+      throw new PortcullisError('GUEST_MEMORY', `0x${va.toString(16)} is not memory of domain ${this.domain.domid}`, { va });
+    }
+    return mfn * PAGE + (va % PAGE);
+  }
+
+  ioremap(machineAddress: number, size: number): number {
+    const first = Math.floor(machineAddress / PAGE);
+    const pages = Math.ceil((machineAddress % PAGE + size) / PAGE);
+    const page = this.domain.nextMapPage;
+    for (let i = 0; i < pages; i++) {
+      if (this.domain.kind === 'hvm') this.#hypervisor.memoryMapping(this.domain.domid, page + i, first + i, 1, true);
+      else this.#hypervisor.updateVaMapping(this.domain.domid, page + i, first + i, true);
+    }
+    this.domain.nextMapPage += pages;
+    return page * PAGE + (machineAddress % PAGE);
+  }
+
+  /**
+   * Config space of a function that is assigned here. Reads go through; of writes, only the Command register's
+   * decode, Bus Master and INTx bits do: BARs and capabilities are set by whoever owns the machine.
+   */
+  config(routing: number): ConfigAccess {
+    if (!this.domain.assigned.has(routing)) {
+      throw new HypercallError('ENODEV', `the device is not assigned to domain ${this.domain.domid}`, { routing });
+    }
+    const access = configByPorts(machinePorts(this.engine), routing);
+    return {
+      read: access.read,
+      write: (off, width, value) => {
+        if (off !== Pci.COMMAND || width === 1) return;
+        const own = PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER | PciCommand.INTX_DISABLE;
+        access.write(off, 2, (access.read(off, 2) & ~own) | (value & own));
+      },
+    };
+  }
+
+  enableMsi(routing: number): { vector: number; port: number } {
+    const access = configByPorts(machinePorts(this.engine), routing);
+    this.config(routing);
+    const cap = findCapability(access, 0x05);
+    if (cap === 0) throw new HypercallError('ENODEV', 'the device has no MSI capability', { routing });
+    const binding = this.#hypervisor.bindMsi(this.domain.domid, routing);
+    const control = access.read(cap + Msi.CONTROL, 2);
+    const wide = (control & Msi.CONTROL_64BIT) !== 0;
+    access.write(cap + Msi.ADDRESS, 4, binding.address);
+    if (wide) access.write(cap + Msi.ADDRESS_HI, 4, 0);
+    access.write(cap + (wide ? Msi.DATA_64 : Msi.DATA_32), 2, binding.data);
+    access.write(cap + Msi.CONTROL, 2, control | Msi.CONTROL_ENABLE);
+    return { vector: binding.vector, port: binding.port };
+  }
+
+  takeEvent(port: number): boolean {
+    const page = this.engine.frame(this.domain.p2m[SHARED_INFO_PFN] as number);
+    const byte = EVTCHN_PENDING + (port >> 3);
+    const bit = 1 << (port & 7);
+    const pending = ((page[byte] as number) & bit) !== 0;
+    page[byte] = (page[byte] as number) & ~bit;
+    return pending;
+  }
+
+  wait(ns = 0): void {
+    this.#service(ns);
+  }
+}
+
+/** Config offset of a capability, 0 when the function has none. Bounded: a list has at most 48 entries. */
+export function findCapability(config: ConfigAccess, id: number): number {
+  if ((config.read(Pci.STATUS, 2) & 0x10) === 0) return 0;
+  let off = config.read(Pci.CAPABILITY_POINTER, 1) & ~3;
+  for (let i = 0; i < 48 && off !== 0; i++) {
+    if (config.read(off, 1) === id) return off;
+    off = config.read(off + 1, 1) & ~3;
+  }
+  return 0;
+}

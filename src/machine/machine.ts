@@ -1,0 +1,203 @@
+import { FunctionRecord, PortEntry, State, StateSize } from '../../assembly/spec/state';
+import { Machine as Fixed } from '../../assembly/spec/machine';
+import { Pci } from '../../assembly/spec/pci';
+import { Engine, type EngineOptions } from '../engine/index';
+import { PortcullisError } from '../errors';
+import { attach, type AttachedFunction, detach } from '../devices/attach';
+import type { DeviceDefinition } from '../devices/definition';
+import { LinkHandle } from '../devices/links/link';
+import { vtd } from '../devices/vtd/index';
+import { CONFIG_ADDRESS, CONFIG_DATA, configByPorts, machinePorts } from '../pci/access';
+import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
+import { dumpFunction } from '../pci/dump';
+import { type EnumeratedFunction, enumerate } from '../pci/enumerate';
+import type { Domain, Translation } from '../xen/hypervisor/domain';
+import { Hypervisor } from '../xen/hypervisor/hypervisor';
+import { type MachineDescription, type ResolvedDescription, resolveDescription } from './description';
+import { DomainGuest } from './guest';
+import { parseSize } from './size';
+
+export interface MachineHost {
+  /** A memory to put the machine into; what lay there is zeroed. By default the machine makes its own. */
+  memory?: WebAssembly.Memory;
+}
+
+export interface DomainConfig {
+  name: string;
+  memory: string;
+  type?: 'pv' | 'hvm';
+}
+
+/**
+ * A machine: engine, hypervisor, devices, domains. What can happen in it happens through `engine.exports`; this
+ * class only composes.
+ */
+export class Machine {
+  readonly engine: Engine;
+  readonly hypervisor: Hypervisor;
+  readonly description: ResolvedDescription;
+  readonly dom0: Domain;
+  readonly #functions = new Map<number, AttachedFunction>();
+  readonly #links = new Map<number, LinkHandle>();
+  readonly #guests = new Map<number, DomainGuest>();
+  #enumerated: EnumeratedFunction[] = [];
+
+  private constructor(engine: Engine, description: ResolvedDescription) {
+    this.engine = engine;
+    this.description = description;
+    const ports = engine.word(State.POOL_PORTS);
+    engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
+    engine.view.setUint16(engine.base + ports + (CONFIG_DATA >> 2) * 2, PortEntry.CONFIG_DATA, true);
+    if (description.iommu) {
+      attach(engine, vtd, 0, 0);
+      engine.exports.barPlace(0, 0, 1, Fixed.VTD_MFN * 4096, 0);
+      engine.setWord(State.IOMMU, 1);
+    }
+    for (const { definition, routing, link } of description.devices) this.#attach(definition, routing, link);
+    this.#enumerated = enumerate(machinePorts(engine));
+    this.hypervisor = new Hypervisor(engine, {
+      iommu: description.iommu, seed: description.seed, scattered: !description.native,
+    });
+    for (const [routing, { fn }] of this.#functions) this.hypervisor.deviceAdd(routing, fn);
+    this.dom0 = this.hypervisor.createDomain({
+      name: description.native ? 'native' : 'Domain-0', kind: description.native ? 'native' : 'pv', pages: description.dom0Pages,
+    });
+    this.#grantOwner();
+  }
+
+  /** Throws a PortcullisError that names the field for anything wrong in the description. */
+  static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
+    const resolved = resolveDescription(description);
+    const options: EngineOptions = {
+      frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
+      ...(host.memory === undefined ? {} : { memory: host.memory }),
+    };
+    return new Machine(await Engine.create(options), resolved);
+  }
+
+  #attach(definition: DeviceDefinition, routing: number, link: ResolvedDescription['devices'][number]['link']): void {
+    const attached = attach(this.engine, definition, routing);
+    this.#functions.set(routing, attached);
+    if (definition.model !== 'e1000') return;
+    const handle = new LinkHandle(this.engine, attached.fn);
+    if (link === 'loopback') handle.plugLoopback();
+    if (link === 'capture') handle.plugCapture();
+    this.#links.set(routing, handle);
+    this.engine.exports.functionPowerOn(attached.fn);
+  }
+
+  /** The first domain may use config ports and every BAR; Xen gives dom0 all that it does not keep itself. */
+  #grantOwner(): void {
+    const { domid } = this.dom0;
+    this.hypervisor.ioportPermission(domid, CONFIG_ADDRESS, 8, true);
+    for (const { routing } of this.#enumerated) this.#rights(domid, routing, true);
+  }
+
+  #rights(domid: number, routing: number, allow: boolean): void {
+    for (const bar of this.#barsOf(routing)) {
+      if (bar.io) this.hypervisor.ioportPermission(domid, bar.address, bar.size, allow);
+      else this.hypervisor.iomemPermission(domid, Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096), allow);
+    }
+  }
+
+  #barsOf(routing: number): EnumeratedFunction['bars'] {
+    return this.#enumerated.find((found) => found.routing === routing)?.bars ?? [];
+  }
+
+  /** Where a function's BAR was placed by the enumeration. */
+  barAddress(bdf: string, index: number): number {
+    const routing = this.#routing(bdf);
+    const bar = this.#barsOf(routing).find((one) => one.index === index);
+    if (bar === undefined) throw new PortcullisError('NO_BAR', `${bdf} has no BAR ${index}`, { bdf, index });
+    return bar.address;
+  }
+
+  #routing(bdf: string): number {
+    const routing = routingId(parseBdf(bdf));
+    if (this.#functions.has(routing)) return routing;
+    const have = [...this.#functions.keys()].map((one) => formatBdf(bdfOf(one)));
+    throw new PortcullisError('NO_DEVICE', `there is no device ${bdf}; there ${have.length === 1 ? 'is' : 'are'} `
+      + `${have.join(', ') || 'none'}`, { bdf });
+  }
+
+  /** Engine slot of a device. */
+  functionOf(bdf: string): number {
+    return (this.#functions.get(this.#routing(bdf)) as AttachedFunction).fn;
+  }
+
+  routingOf(bdf: string): number {
+    return this.#routing(bdf);
+  }
+
+  /** What a NIC's port is plugged into. */
+  link(bdf: string): LinkHandle {
+    const link = this.#links.get(this.#routing(bdf));
+    if (link === undefined) throw new PortcullisError('NO_LINK', `${bdf} is no network card`, { bdf });
+    return link;
+  }
+
+  createDomain(config: DomainConfig): Domain {
+    const pages = parseSize(config.memory, `memory of domain "${config.name}"`) / 4096;
+    return this.hypervisor.createDomain({ name: config.name, kind: config.type ?? 'pv', pages });
+  }
+
+  /** The domain as its drivers see it. */
+  guest(domain: Domain): DomainGuest {
+    let guest = this.#guests.get(domain.domid);
+    if (guest === undefined) {
+      guest = new DomainGuest(this.hypervisor, domain, (ns) => this.run(ns));
+      this.#guests.set(domain.domid, guest);
+    }
+    return guest;
+  }
+
+  /** Gives a device to a domain: rights to its BARs and interrupt, and its DMA. */
+  assign(bdf: string, domain: Domain, translation: Translation): void {
+    const routing = this.#routing(bdf);
+    this.hypervisor.assignDevice(domain.domid, routing, translation);
+    this.#rights(domain.domid, routing, true);
+    const pin = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
+    this.hypervisor.irqPermission(domain.domid, pin, true);
+  }
+
+  /** Takes it back: reset first, so that nothing of it is under way. */
+  unassign(bdf: string, domain: Domain): void {
+    const routing = this.#routing(bdf);
+    this.engine.exports.functionReset(this.functionOf(bdf));
+    this.hypervisor.deassignDevice(domain.domid, routing);
+    if (domain !== this.dom0) this.#rights(domain.domid, routing, false);
+  }
+
+  /** Removes a device while the machine runs. */
+  removeDevice(bdf: string): void {
+    const routing = this.#routing(bdf);
+    this.hypervisor.deviceRemove(routing);
+    detach(this.engine, this.#functions.get(routing) as AttachedFunction);
+    this.#links.get(routing)?.release();
+    this.#links.delete(routing);
+    this.#functions.delete(routing);
+  }
+
+  /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
+  run(ns = 0): void {
+    const { engine } = this;
+    const end = engine.now + ns;
+    for (;;) {
+      while (engine.exports.service(engine.now, 0x7fffffff) === 1) { /* more */ }
+      this.hypervisor.deliverInterrupts();
+      const deadline = engine.exports.nextDeadline();
+      if (deadline < 0 || deadline > end || deadline <= engine.now) break;
+      engine.exports.service(deadline, 0);
+    }
+    if (engine.exports.service(end, 0x7fffffff) === 1) while (engine.exports.service(end, 0x7fffffff) === 1) { /* more */ }
+    this.hypervisor.deliverInterrupts();
+  }
+
+  /** The hexadecimal dump of every function, as `lspci -F` reads it. */
+  lspci(): string {
+    return [...this.#functions.values()].map(({ routing, definition, fn }) => {
+      const size = this.engine.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.CONFIG_SIZE);
+      return dumpFunction(routing, definition.title, configByPorts(machinePorts(this.engine), routing), size);
+    }).join('\n');
+  }
+}

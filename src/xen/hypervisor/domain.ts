@@ -1,0 +1,42 @@
+import type { RangeSet } from './rangeset';
+
+export type DomainKind = 'pv' | 'hvm' | 'native';
+
+/** How a domain's devices reach memory. */
+export type Translation =
+  /** No unit, or the unit lets the requester pass. */
+  | 'none' | 'pass-through'
+  /** Tables that hold the domain's own frames, device frame = machine frame (PV) or guest frame (HVM). */
+  | 'own-frames'
+  /** Tables that are empty until the guest maps something by iommu_op. */
+  | 'guest-mapped';
+
+export interface Domain {
+  /** Slot in the engine, and id. */
+  readonly slot: number;
+  readonly domid: number;
+  readonly name: string;
+  readonly kind: DomainKind;
+  /** Machine frame of each page: the P2M. */
+  readonly p2m: Uint32Array;
+  readonly iomem: RangeSet;
+  readonly ioport: RangeSet;
+  readonly irq: RangeSet;
+  /** Slot of its IO domain, and the domain id in the unit. */
+  io: { slot: number; did: number; translation: Translation } | undefined;
+  /** Routing ids of the functions that are assigned to it. */
+  readonly assigned: Set<number>;
+  /** First guest page that nothing is mapped at: I/O memory goes there. */
+  nextMapPage: number;
+  /** Event channel ports handed out. */
+  nextPort: number;
+}
+
+/** Guest page number that a page of the domain is mapped at: the machine's one OS sees machine frames. */
+export function guestPage(domain: Domain, pfn: number): number {
+  return domain.kind === 'native' ? domain.p2m[pfn] as number : pfn;
+}
+
+/** Shared page of a domain (public/xen.h, x86-64): event-pending bits at offset 2048, 64 words of 64 bits. */
+export const SHARED_INFO_PFN = 0;
+export const EVTCHN_PENDING = 2048;

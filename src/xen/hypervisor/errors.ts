@@ -1,0 +1,17 @@
+import { PortcullisError } from '../../errors';
+
+/** Error numbers of Xen's hypercalls (public/errno.h), as negative results of a hypercall. */
+export const ERRNO = { EPERM: 1, ESRCH: 3, ENXIO: 6, ENOMEM: 12, EBUSY: 16, EEXIST: 17, ENODEV: 19, EINVAL: 22, ENOSYS: 38 } as const;
+
+export type Errno = keyof typeof ERRNO;
+
+/** A hypercall that was refused: which, by whom, why. `errno` is Xen's number. */
+export class HypercallError extends PortcullisError {
+  readonly errno: number;
+
+  constructor(errno: Errno, message: string, fields: Record<string, unknown> = {}) {
+    super(errno, message, { ...fields, errno: ERRNO[errno] });
+    this.name = 'HypercallError';
+    this.errno = ERRNO[errno];
+  }
+}

@@ -1,0 +1,333 @@
+import { DomId, Machine, MapEntry } from '../../../assembly/spec/machine';
+import { DomainFlag, DomainRecord, FrameKind, FunctionRecord, IoDomainRecord, State, StateSize } from '../../../assembly/spec/state';
+import { type Engine, Random } from '../../engine/index';
+import { PortcullisError } from '../../errors';
+import { bdfOf, formatBdf } from '../../pci/bdf';
+import { type Domain, type DomainKind, EVTCHN_PENDING, SHARED_INFO_PFN, type Translation, guestPage } from './domain';
+import { HypercallError } from './errors';
+import { IommuDriver, VTD_MFN } from './iommu';
+import { RangeSet } from './rangeset';
+
+export interface DomainOptions {
+  name: string;
+  kind: DomainKind;
+  /** Pages of 4 KiB. */
+  pages: number;
+}
+
+const FIRST_VECTOR = 0x30;
+
+/**
+ * Domains, frames and rights. Rights decide when a mapping is made; the engine checks mappings at each access.
+ * Frames of a domain are scattered over the machine by the seed, unless it is the machine's one OS.
+ */
+export class Hypervisor {
+  readonly engine: Engine;
+  readonly iommu: IommuDriver | undefined;
+  readonly #domains = new Map<number, Domain>();
+  readonly #free: number[];
+  readonly #vectors = new Map<number, { domid: number; port: number }>();
+  readonly #functions = new Map<number, number>();
+  #nextDomid = 0;
+
+  /** With `iommu`, the unit is brought up: its register page must be in place. */
+  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean }) {
+    this.engine = engine;
+    this.#free = [];
+    // frame 0 stays nobody's, so that a zero descriptor hits nothing of a domain
+    for (let mfn = engine.frames - 1; mfn > 0; mfn--) {
+      if (engine.exports.frameOwner(mfn) === DomId.NONE) this.#free.push(mfn);
+    }
+    if (options.scattered) new Random(options.seed).shuffle(this.#free);
+    this.iommu = options.iommu ? new IommuDriver(engine) : undefined;
+  }
+
+  get domains(): Domain[] {
+    return [...this.#domains.values()];
+  }
+
+  /** Throws ESRCH for an id that no domain has. */
+  domain(domid: number): Domain {
+    const domain = this.#domains.get(domid);
+    if (domain === undefined) throw new HypercallError('ESRCH', `there is no domain ${domid}`, { domid });
+    return domain;
+  }
+
+  get freePages(): number {
+    return this.#free.length;
+  }
+
+  createDomain(options: DomainOptions): Domain {
+    const { exports } = this.engine;
+    if (!Number.isInteger(options.pages) || options.pages < 1 || options.pages > this.#free.length) {
+      throw new HypercallError('ENOMEM', `domain "${options.name}" wants ${options.pages} pages of 4 KiB; `
+        + `${this.#free.length} are free`, { pages: options.pages, free: this.#free.length });
+    }
+    const domid = this.#nextDomid;
+    let slot = 0;
+    while (this.domains.some((domain) => domain.slot === slot)) slot++;
+    const flags = options.kind === 'native' ? DomainFlag.NATIVE : options.kind === 'hvm' ? DomainFlag.HVM : 0;
+    if (exports.domainCreate(slot, domid, flags) !== 0) {
+      throw new HypercallError('ENOMEM', `no slot is left for domain "${options.name}"; `
+        + `${this.#domains.size} domains exist`, { name: options.name });
+    }
+    const domain: Domain = {
+      slot, domid, name: options.name, kind: options.kind, p2m: new Uint32Array(options.pages),
+      iomem: new RangeSet(), ioport: new RangeSet(), irq: new RangeSet(), io: undefined, assigned: new Set(),
+      nextMapPage: 0xf0000, nextPort: 1,
+    };
+    for (let pfn = 0; pfn < options.pages; pfn++) {
+      const mfn = this.#free.pop() as number;
+      domain.p2m[pfn] = mfn;
+      exports.frameAssign(mfn, domid, FrameKind.RAM);
+      this.engine.setWord(this.engine.word(State.POOL_M2P) + mfn * 4, pfn);
+      this.engine.frame(mfn).fill(0);
+      this.#map(domain, guestPage(domain, pfn), MapEntry.RAM, mfn, true);
+    }
+    this.#domains.set(domid, domain);
+    this.#nextDomid++;
+    return domain;
+  }
+
+  /** Takes everything back: devices, mappings, rights, frames. */
+  destroyDomain(domid: number): void {
+    const domain = this.domain(domid);
+    for (const routing of [...domain.assigned]) this.deassignDevice(domid, routing);
+    this.#dropIoDomain(domain);
+    for (const [vector, target] of [...this.#vectors]) if (target.domid === domid) this.#vectors.delete(vector);
+    this.engine.exports.domainDestroy(domain.slot);
+    for (const mfn of domain.p2m) {
+      // a frame that something still holds stays out of use: it would be reachable
+      if (this.engine.exports.frameAssign(mfn, DomId.NONE, FrameKind.RAM) === 0) this.#free.push(mfn);
+    }
+    this.#domains.delete(domid);
+  }
+
+  #map(domain: Domain, page: number, kind: MapEntry, mfn: number, writable: boolean): void {
+    const entry = ((kind << MapEntry.KIND_SHIFT) | ((writable ? 1 : 0) << MapEntry.WRITABLE_BIT) | mfn) >>> 0;
+    if (this.engine.exports.guestMapSet(domain.slot, page, entry) !== 0) {
+      throw new HypercallError('ENOMEM', `the map of domain ${domain.domid} is full`, { page });
+    }
+  }
+
+  // ---- domctl: rights
+
+  /** XEN_DOMCTL_iomem_permission: machine frames of I/O memory. Nothing is mapped or unmapped by it. */
+  iomemPermission(domid: number, firstMfn: number, count: number, allow: boolean): void {
+    const domain = this.domain(domid);
+    if (count < 1 || firstMfn + count > Machine.MFN_LIMIT) {
+      throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
+    }
+    if (allow) domain.iomem.add(firstMfn, firstMfn + count - 1);
+    else domain.iomem.remove(firstMfn, firstMfn + count - 1);
+  }
+
+  /** XEN_DOMCTL_ioport_permission: takes effect at the next access. */
+  ioportPermission(domid: number, first: number, count: number, allow: boolean): void {
+    const domain = this.domain(domid);
+    if (count < 1 || first < 0 || first + count > 0x10000) {
+      throw new HypercallError('EINVAL', `ports ${first} to ${first + count - 1} are not within 0 to 65535`, { first, count });
+    }
+    if (allow) domain.ioport.add(first, first + count - 1);
+    else domain.ioport.remove(first, first + count - 1);
+    this.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0);
+  }
+
+  /** XEN_DOMCTL_irq_permission. */
+  irqPermission(domid: number, irq: number, allow: boolean): void {
+    const domain = this.domain(domid);
+    if (allow) domain.irq.add(irq, irq);
+    else domain.irq.remove(irq, irq);
+  }
+
+  /** XEN_DOMCTL_memory_mapping: I/O memory into an HVM guest's map; the domain must have the right to it. */
+  memoryMapping(domid: number, firstGfn: number, firstMfn: number, count: number, add: boolean): void {
+    const domain = this.domain(domid);
+    if (!domain.iomem.has(firstMfn, firstMfn + count - 1)) {
+      throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frames ${firstMfn} to `
+        + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
+    }
+    for (let i = 0; i < count; i++) {
+      if (add) this.#map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, true);
+      else this.engine.exports.guestMapSet(domain.slot, firstGfn + i, 0);
+    }
+  }
+
+  // ---- what a PV guest asks for
+
+  /**
+   * A leaf of a PV guest's page tables (update_va_mapping): its own RAM, or I/O memory that it has the right to.
+   * Throws EPERM for a foreign frame, for the hypervisor's tables, and always for the IOMMU's registers.
+   */
+  updateVaMapping(domid: number, page: number, mfn: number, writable: boolean): void {
+    const domain = this.domain(domid);
+    if (mfn < this.engine.frames) {
+      const record = this.engine.word(State.POOL_FRAMES) + mfn * StateSize.FRAME_RECORD;
+      const word = this.engine.word(record);
+      if ((word & 0xffff) !== domid || word >>> 16 !== FrameKind.RAM) {
+        throw new HypercallError('EPERM', `machine frame ${mfn} is not domain ${domid}'s: owner ${word & 0xffff}`, { domid, mfn });
+      }
+      this.#map(domain, page, MapEntry.RAM, mfn, writable);
+      return;
+    }
+    if (mfn === VTD_MFN || !domain.iomem.has(mfn, mfn)) {
+      throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frame 0x${mfn.toString(16)}`, { domid, mfn });
+    }
+    this.#map(domain, page, MapEntry.MMIO, mfn, writable);
+  }
+
+  unmapVa(domid: number, page: number): void {
+    this.engine.exports.guestMapSet(this.domain(domid).slot, page, 0);
+  }
+
+  // ---- devices
+
+  /** Tells the hypervisor which slot of the engine a function has (PHYSDEVOP_pci_device_add). */
+  deviceAdd(routing: number, fn: number): void {
+    this.#functions.set(routing, fn);
+  }
+
+  deviceRemove(routing: number): void {
+    const owner = this.deviceOwner(routing);
+    if (owner !== undefined) this.deassignDevice(owner.domid, routing);
+    this.#functions.delete(routing);
+  }
+
+  deviceOwner(routing: number): Domain | undefined {
+    return this.domains.find((domain) => domain.assigned.has(routing));
+  }
+
+  /** XEN_DOMCTL_test_assign_device: throws as an assignment would, and changes nothing. */
+  testAssignDevice(routing: number): void {
+    if (!this.#functions.has(routing)) {
+      throw new HypercallError('ENODEV', `there is no device ${formatBdf(bdfOf(routing))}`, { routing });
+    }
+    const owner = this.deviceOwner(routing);
+    if (owner !== undefined) {
+      throw new HypercallError('EBUSY', `${formatBdf(bdfOf(routing))} is assigned to domain ${owner.domid} already`, { routing });
+    }
+  }
+
+  /**
+   * XEN_DOMCTL_assign_device, with the way its DMA is translated. Without a unit only `none` is possible: every
+   * frame of the machine is then within the device's reach.
+   */
+  assignDevice(domid: number, routing: number, translation: Translation): void {
+    const domain = this.domain(domid);
+    this.testAssignDevice(routing);
+    if ((translation === 'none') !== (this.iommu === undefined)) {
+      throw new HypercallError('EINVAL', this.iommu === undefined
+        ? `translation "${translation}" needs an IOMMU, and this machine has none`
+        : 'a machine with an IOMMU has no way round it; use "pass-through"', { translation });
+    }
+    if (this.iommu !== undefined) this.#translate(domain, routing, translation);
+    domain.assigned.add(routing);
+    const fn = this.#functions.get(routing) as number;
+    this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, domain.slot + 1);
+  }
+
+  #translate(domain: Domain, routing: number, translation: Translation): void {
+    const iommu = this.iommu as IommuDriver;
+    const io = domain.io ?? this.#makeIoDomain(domain, translation);
+    if (io.translation !== translation) {
+      throw new HypercallError('EINVAL', `domain ${domain.domid}'s devices are translated as "${io.translation}"; `
+        + `"${translation}" cannot stand beside it`, { translation });
+    }
+    if (translation === 'pass-through') iommu.setPassThrough(routing, io.did);
+    else {
+      const root = this.engine.word(State.IO_DOMAIN_TABLE + io.slot * StateSize.IO_DOMAIN_RECORD + IoDomainRecord.ROOT_MFN);
+      iommu.setTables(routing, io.did, root);
+    }
+  }
+
+  #makeIoDomain(domain: Domain, translation: Translation): NonNullable<Domain['io']> {
+    const { exports } = this.engine;
+    // domain id 0 is left out: with caching mode it tags entries that are not present
+    const io = { slot: domain.slot, did: domain.slot + 1, translation };
+    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid);
+    if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
+    if (translation === 'own-frames') {
+      for (let pfn = 0; pfn < domain.p2m.length;) {
+        const mfn = domain.p2m[pfn] as number;
+        let run = 1;
+        while (pfn + run < domain.p2m.length && domain.p2m[pfn + run] === mfn + run) run++;
+        const first = domain.kind === 'hvm' ? pfn : mfn;
+        const done = exports.ioMap(io.slot, first, mfn, run, 3);
+        if (done !== 0) {
+          exports.ioDomainDestroy(io.slot);
+          throw new HypercallError('ENOMEM', `the frames for IOMMU tables ran out while mapping domain ${domain.domid}; `
+            + 'create the machine with more iommuFrames', { status: done });
+        }
+        pfn += run;
+      }
+    }
+    domain.io = io;
+    const usesTables = translation === 'guest-mapped' || translation === 'own-frames';
+    this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
+      usesTables ? io.slot + 1 : 0);
+    return io;
+  }
+
+  #dropIoDomain(domain: Domain): void {
+    if (domain.io === undefined) return;
+    this.iommu?.flushDomain(domain.io.did);
+    this.engine.exports.ioDomainDestroy(domain.io.slot);
+    this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN, 0);
+    domain.io = undefined;
+  }
+
+  /** XEN_DOMCTL_deassign_device: the requester is blocked before anything of the domain is given back. */
+  deassignDevice(domid: number, routing: number): void {
+    const domain = this.domain(domid);
+    if (!domain.assigned.delete(routing)) {
+      throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
+    }
+    const fn = this.#functions.get(routing) as number;
+    this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
+    this.iommu?.block(routing);
+    if (domain.assigned.size === 0) this.#dropIoDomain(domain);
+  }
+
+  // ---- interrupts
+
+  /**
+   * Binds a new vector to an event channel of the domain, and answers what to write into the function's MSI
+   * address and data. With an IOMMU the message is remapped and only this function may send it.
+   */
+  bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
+    const domain = this.domain(domid);
+    const vector = FIRST_VECTOR + this.#vectors.size;
+    if (vector > 0xef) throw new HypercallError('ENOMEM', 'no interrupt vector is left (0x30 to 0xef)');
+    const port = domain.nextPort++;
+    this.#vectors.set(vector, { domid, port });
+    if (this.iommu !== undefined) return { vector, port, ...this.iommu.remapInterrupt(routing, vector, 0) };
+    return { vector, port, address: 0xfee00000, data: vector };
+  }
+
+  /** Sets the pending bit of each message that has come; one for a vector that nobody has is counted. */
+  deliverInterrupts(): { delivered: number; spurious: number } {
+    let [delivered, spurious] = [0, 0];
+    for (let message = this.engine.pollMessage(); message !== undefined; message = this.engine.pollMessage()) {
+      const target = this.#vectors.get(message.vector);
+      if (target === undefined) {
+        spurious++;
+        continue;
+      }
+      const domain = this.#domains.get(target.domid);
+      if (domain === undefined) continue;
+      const page = this.engine.frame(domain.p2m[SHARED_INFO_PFN] as number);
+      const byte = EVTCHN_PENDING + (target.port >> 3);
+      page[byte] = (page[byte] as number) | 1 << (target.port & 7);
+      delivered++;
+    }
+    return { delivered, spurious };
+  }
+}
+
+/** Bytes as pages, rounded up; throws for what is no size. */
+export function pagesFor(bytes: number, name: string): number {
+  if (!Number.isFinite(bytes) || bytes <= 0) {
+    throw new PortcullisError('BAD_SIZE', `${name} is ${bytes} bytes; it must be positive`, { name, bytes });
+  }
+  return Math.ceil(bytes / 4096);
+}
