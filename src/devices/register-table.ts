@@ -47,3 +47,29 @@ export function registerArray(
 ): RegisterRow[] {
   return Array.from({ length: number }, (_, i) => register(`${name}[${i}]`, off + 4 * i, meaning, options));
 }
+
+/** Every width, for dwords that are no register: a read of any of them gives the constant. */
+const ANY_WIDTH = CellFlag.WIDTH_1 | CellFlag.WIDTH_2 | CellFlag.WIDTH_4 | CellFlag.WIDTH_8;
+
+/** The cells of one 4 KiB page of a BAR, from its first register to its last. */
+export interface PageCells {
+  /** Dword of the page that the first cell stands for. */
+  readonly first: number;
+  /** One for each dword without a gap; what lies between two registers reads the constant and stores nothing. */
+  readonly cells: readonly Pick<RegisterRow, 'reset' | 'writeMask' | 'w1c' | 'flags'>[];
+}
+
+/** Cells of page `page` of a BAR; undefined when there is no register in it. */
+export function pageCells(table: RegisterTable, page: number): PageCells | undefined {
+  const rows = table.rows.filter(({ off }) => off >>> 12 === page);
+  const start = rows[0];
+  const end = rows.at(-1);
+  if (start === undefined || end === undefined) return undefined;
+  const hole = { reset: table.constant, writeMask: 0, w1c: 0, flags: ANY_WIDTH };
+  const cells: PageCells['cells'][number][] = new Array((end.off + end.bytes - start.off) / 4).fill(hole);
+  for (const { off, bytes, reset, writeMask, w1c, flags } of rows) {
+    const index = (off - start.off) / 4;
+    cells.fill({ reset, writeMask, w1c, flags }, index, index + bytes / 4);
+  }
+  return { first: (start.off & 0xfff) / 4, cells };
+}

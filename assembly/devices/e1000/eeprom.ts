@@ -1,9 +1,10 @@
 // The EEPROM: a 93C46 of 64 words, read by software over its four wires through EECD, or a word at a time through
-// EERD (§5.3.1, 13.4.3, 13.4.4). Writing and erasing it is left out: such an instruction is shifted in and does nothing.
+// EERD (§5.3.1, 13.4.3, 13.4.4). Writing and erasing are left out: such an instruction is shifted in and does nothing.
 import { E1000, E1000Eecd, E1000Eerd, E1000Ra, E1000State } from '../../spec/e1000';
 import { deviceState, registerGet, registerSet } from '../../bus/functions';
 
 const WORDS_MASK: u32 = 63;
+const BITS_MASK: u32 = 1023;
 /** Start bit, two bits of opcode, six of address. */
 const INSTRUCTION_BITS: u32 = 9;
 const ADDRESS_BITS: u32 = 6;
@@ -30,8 +31,9 @@ function clockRise(device: usize, dataIn: bool): bool {
   }
   if (shifted >> ADDRESS_BITS != READ) return true;
   // bit by bit from the top, and on into the next words for as long as the clock runs
-  const bit = ((shifted << 4) + edges - INSTRUCTION_BITS) & (WORDS_MASK << 4 | 15);
-  store<u32>(device, INSTRUCTION_BITS + ((edges - INSTRUCTION_BITS + 1) & (WORDS_MASK << 4 | 15)), E1000State.WIRE_COUNT);
+  const done = edges - INSTRUCTION_BITS;
+  const bit = ((shifted << 4) + done) & BITS_MASK;
+  store<u32>(device, INSTRUCTION_BITS + ((done + 1) & BITS_MASK), E1000State.WIRE_COUNT);
   return (word(device, bit >> 4) >> (15 - (bit & 15)) & 1) != 0;
 }
 

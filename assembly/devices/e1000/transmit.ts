@@ -73,8 +73,9 @@ export function transmitStep(b: usize, fn: u32): Outcome {
   if (head == tail) return Outcome.IDLE;
   const tctl = get(blockOf(b, fn, E1000.TCTL), E1000.TCTL);
   const device = deviceState(b, fn);
+  if ((tctl & E1000Tctl.EN) == 0 || load<u32>(device, E1000State.TX_STOPPED) != 0) return Outcome.IDLE;
   // without a link the device takes no descriptors
-  if ((tctl & E1000Tctl.EN) == 0 || load<u32>(device, E1000State.TX_STOPPED) != 0 || !linkUp(b, fn)) return Outcome.IDLE;
+  if (!linkUp(b, fn)) return Outcome.IDLE;
   // a frame that found no room is not fetched again before there is some
   const waiting = load<u32>(device, E1000State.TX_WAITING);
   if (waiting != 0 && !linkHasRoom(linkOf(b, fn), waiting)) return Outcome.PENDING;

@@ -24,6 +24,6 @@ export const EDU_REGISTERS: RegisterTable = {
     register('DMA_SOURCE', Edu.DMA_SOURCE, 'where to transfer from', DMA),
     register('DMA_DESTINATION', Edu.DMA_DESTINATION, 'where to transfer to', DMA),
     register('DMA_COUNT', Edu.DMA_COUNT, 'bytes to transfer', DMA),
-    register('DMA_COMMAND', Edu.DMA_COMMAND, 'bit 0 start, bit 1 direction (1: to RAM), bit 2 interrupt when done', DMA),
+    register('DMA_COMMAND', Edu.DMA_COMMAND, 'bit 0 start, bit 1 to RAM, bit 2 interrupt when done', DMA),
   ],
 };
