@@ -52,6 +52,9 @@ export const enum E1000 {
   STATISTICS = 0x4000,
   STATISTICS_END = 0x4100,
   MPC = 0x4010,
+  RLEC = 0x4040,
+  /** Good frames by length: 64, to 127, 255, 511, 1023 and above; those sent from PTC64 on. */
+  PRC64 = 0x405c,
   GPRC = 0x4074,
   BPRC = 0x4078,
   MPRC = 0x407c,
@@ -60,12 +63,17 @@ export const enum E1000 {
   GORCH = 0x408c,
   GOTCL = 0x4090,
   GOTCH = 0x4094,
+  RUC = 0x40a4,
+  ROC = 0x40ac,
   TORL = 0x40c0,
   TORH = 0x40c4,
   TOTL = 0x40c8,
   TOTH = 0x40cc,
   TPR = 0x40d0,
   TPT = 0x40d4,
+  PTC64 = 0x40d8,
+  MPTC = 0x40f0,
+  BPTC = 0x40f4,
   RXCSUM = 0x5000,
   MTA = 0x5200,
   MTA_END = 0x5400,
@@ -79,7 +87,7 @@ export const enum E1000 {
   MANC = 0x5820,
 
   BAR0_SIZE = 0x20000,
-  /** I/O BAR: IOADDR at 0, IODATA at 4 (§13.2.1). */
+  /** I/O BAR: IOADDR at 0, IODATA at 4 (§13.2.2). */
   IO_BAR = 2,
   IO_BAR_SIZE = 64,
   IOADDR = 0,
@@ -98,6 +106,10 @@ export const enum E1000Ctrl {
   TFCE = 0x10000000,
   VME = 0x40000000,
   PHY_RST_BIT = 31,
+}
+
+export const enum E1000CtrlExt {
+  EE_RST = 0x2000,
 }
 
 export const enum E1000Status {
@@ -204,6 +216,17 @@ export const enum E1000Ra {
   AV_BIT = 31,
 }
 
+/** Lengths of a frame on the wire, FCS included (§13.7.15). */
+export const enum E1000Frame {
+  MIN = 64,
+  /** One VLAN tag more than IEEE 802.3 allowed at first; with RCTL.LPE the second. */
+  MAX = 1522,
+  MAX_LONG = 16384,
+  /** Header with a VLAN tag: where the tag's type and its id lie. */
+  TYPE = 12,
+  TAG = 14,
+}
+
 /** Receive descriptor (§3.2.3), 16 bytes. */
 export const enum E1000Rxd {
   SIZE_OF = 16,
@@ -244,14 +267,16 @@ export const enum E1000State {
   EEPROM = 0x000,
   /** 32 words of u16. */
   PHY = 0x080,
-  /** Microwire: bits shifted in, how many, bits to shift out, level of SK and CS before. */
+  /** Microwire: instruction shifted in, rising edges since its start bit, levels of SK and CS before. */
   WIRE_IN = 0x0c0,
   WIRE_COUNT = 0x0c4,
-  WIRE_OUT = 0x0c8,
-  WIRE_OUT_LEFT = 0x0cc,
-  WIRE_LAST = 0x0d0,
-  /** IOADDR latch. */
-  IO_ADDRESS = 0x0d4,
+  WIRE_LAST = 0x0c8,
+  /** Whose turn the next step is: 0 receive, 1 transmit. */
+  TURN = 0x0cc,
+  /** Length of the frame that the link had no room for; 0 when none waits. */
+  TX_WAITING = 0x0d0,
+  /** Checksum insertion of the packet, from its first descriptor: CSO, and CSS from bit 8 on. */
+  TX_CHECKSUM = 0x0d4,
   /** Packet being put together from transmit descriptors: bytes so far; and whether it was too long. */
   TX_LEN = 0x0d8,
   TX_OVERFLOW = 0x0dc,
@@ -267,5 +292,7 @@ export const enum E1000State {
   /** Packet buffer: one frame of up to 16,288 bytes (§3.3.3) with room for its FCS. */
   TX_BUFFER = 0x100,
   TX_BUFFER_SIZE = 0x4000,
+  /** Most bytes of a packet before the FCS (§3.3.3). */
+  TX_MAX = 16288,
   SIZE = 0x4100,
 }

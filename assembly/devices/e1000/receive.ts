@@ -1,0 +1,152 @@
+// Receive (§3.2): one frame from the link through the filter into as many buffers as it needs. The data of all of
+// them first, then the write-backs, then everything else that software can see; so a step that memory cannot take
+// now has changed nothing but bytes that will be written again.
+import { E1000, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd, E1000State } from '../../spec/e1000';
+import { LinkLimit } from '../../spec/link';
+import { Counter } from '../../spec/counters';
+import { Status } from '../../spec/status';
+import { count, countBy } from '../../memory/state';
+import { deviceState } from '../../bus/functions';
+import { dmaRead, dmaWrite } from '../../dma/dma';
+import { linkFrameLen, linkFramePtr, linkFrameTaken, linkWaiting } from '../../ring/link';
+import { blockOf, get, set } from './block';
+import { Destination, destinationOf, filterPasses } from './filter';
+import { causesRaise } from './interrupts';
+import { linkOf } from './link-state';
+import { descriptorAt, ringBase, ringIndex, ringNext, ringNumber } from './ring';
+import { statAdd64, statCount, statistics, statSize } from './statistics';
+import { Outcome } from './step';
+
+const BUFFER_MAX: u32 = 16384;
+
+/** Bytes of each receive buffer (§13.4.22). */
+@inline
+function bufferSize(rctl: u32): u32 {
+  const code = (rctl & E1000Rctl.BSIZE_MASK) >> E1000Rctl.BSIZE_SHIFT;
+  // 00 is reserved with BSEX; it stands for the largest size here
+  return rctl & E1000Rctl.BSEX ? min<u32>(2 * BUFFER_MAX >> code, BUFFER_MAX) : <u32>2048 >> code;
+}
+
+@inline
+function lengthMax(rctl: u32): u32 {
+  return rctl & E1000Rctl.LPE ? E1000Frame.MAX_LONG : E1000Frame.MAX;
+}
+
+/** The frame leaves the link and is counted; `wire` is its length with FCS. */
+@inline
+function taken(b: usize, link: usize, stats: usize, wire: u32): void {
+  linkFrameTaken(b, link);
+  statCount(stats, E1000.TPR);
+  statAdd64(stats, E1000.TORL, wire);
+}
+
+/**
+ * A frame that nobody gets: not for this port, or too long or too short. Costs a unit of the budget, as no
+ * descriptor does it. Exported to stay out of line.
+ */
+export function frameDrop(b: usize, link: usize, stats: usize, wire: u32, passed: bool): void {
+  taken(b, link, stats, wire);
+  if (passed) {
+    statCount(stats, E1000.RLEC);
+    statCount(stats, wire < <u32>E1000Frame.MIN ? E1000.RUC : E1000.ROC);
+  }
+  count(b, Counter.SERVICE_UNITS);
+}
+
+/**
+ * A transfer of the ring faulted: the frame is lost, and the ring stands still until software looks after it.
+ * Exported to stay out of line.
+ */
+export function receiveStop(b: usize, fn: u32, link: usize, stats: usize, wire: u32): Outcome {
+  const device = deviceState(b, fn);
+  store<u32>(device, 1, E1000State.RX_STOPPED);
+  store<u32>(device, load<u32>(device, E1000State.DMA_FAULTS) + 1, E1000State.DMA_FAULTS);
+  taken(b, link, stats, wire);
+  statCount(stats, E1000.MPC);
+  // what counts in MPC sets RXO (§13.7.5)
+  causesRaise(b, fn, E1000Icr.RXO);
+  return Outcome.DONE;
+}
+
+/** Whether the free descriptors have just come down to the threshold (§3.2.7.3). */
+@inline
+function thresholdReached(rctl: u32, number: u32, before: u32, after: u32): bool {
+  const threshold = number >> (((rctl >> E1000Rctl.RDMTS_SHIFT) & 3) + 1);
+  return before > threshold && after <= threshold;
+}
+
+/** Takes one frame off the link. */
+export function receiveStep(b: usize, fn: u32): Outcome {
+  const link = linkOf(b, fn);
+  if (link == 0 || !linkWaiting(b, link)) return Outcome.IDLE;
+  const rctl = get(blockOf(b, fn, E1000.RCTL), E1000.RCTL);
+  const device = deviceState(b, fn);
+  if ((rctl & E1000Rctl.EN) == 0 || load<u32>(device, E1000State.RX_STOPPED) != 0) return Outcome.IDLE;
+
+  const frame = linkFramePtr(b, link);
+  const len = linkFrameLen(b, link);
+  const wire = len + LinkLimit.FCS;
+  const stats = statistics(b, fn);
+  const kind = destinationOf(frame);
+  const passes = filterPasses(b, fn, rctl, frame, kind);
+  if (!passes || wire > lengthMax(rctl) || wire < <u32>E1000Frame.MIN) {
+    frameDrop(b, link, stats, wire, passes);
+    return Outcome.DONE;
+  }
+
+  const block = blockOf(b, fn, E1000.RDBAL);
+  const number = ringNumber(block, E1000.RDBAL);
+  if (number == 0) return Outcome.IDLE;
+  const base = ringBase(block, E1000.RDBAL);
+  const head = ringIndex(block, E1000.RDH, number);
+  const tail = ringIndex(block, E1000.RDT, number);
+  const free = tail >= head ? tail - head : tail + number - head;
+  const total = rctl & E1000Rctl.SECRC ? len : wire;
+  const size = bufferSize(rctl);
+  if (free == 0 || free * size < total) return Outcome.IDLE;
+
+  const descriptor = device + E1000State.DESCRIPTOR;
+  let index = head;
+  let done: u32 = 0;
+  while (done < total) {
+    let status = dmaRead(b, fn, descriptorAt(base, index), E1000Rxd.SIZE_OF, descriptor);
+    if (status == Status.PENDING) return Outcome.PENDING;
+    // where nothing answers there is no descriptor to go by
+    if (status != Status.OK) return receiveStop(b, fn, link, stats, wire);
+    count(b, Counter.DESCRIPTOR_FETCHES);
+    const part = min<u32>(total - done, size);
+    status = dmaWrite(b, fn, load<u64>(descriptor, E1000Rxd.BUFFER), part, frame + done);
+    if (status == Status.PENDING) return Outcome.PENDING;
+    if (status == Status.FAULT || status == Status.REFUSED) return receiveStop(b, fn, link, stats, wire);
+    done += part;
+    index = ringNext(index, number);
+  }
+
+  index = head;
+  done = 0;
+  while (done < total) {
+    const part = min<u32>(total - done, size);
+    done += part;
+    const bits = <u64>(E1000Rxd.STATUS_DD | E1000Rxd.STATUS_IXSM | (done == total ? E1000Rxd.STATUS_EOP : 0));
+    store<u64>(descriptor, part | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
+    const status = dmaWrite(b, fn, descriptorAt(base, index) + E1000Rxd.LENGTH, 8, descriptor + E1000Rxd.LENGTH);
+    if (status == Status.PENDING) return Outcome.PENDING;
+    if (status == Status.FAULT || status == Status.REFUSED) return receiveStop(b, fn, link, stats, wire);
+    count(b, Counter.DESCRIPTOR_WRITEBACKS);
+    index = ringNext(index, number);
+  }
+
+  set(block, E1000.RDH, index);
+  taken(b, link, stats, wire);
+  statCount(stats, E1000.GPRC);
+  statAdd64(stats, E1000.GORCL, wire);
+  statSize(stats, E1000.PRC64, wire);
+  if (kind == Destination.BROADCAST) statCount(stats, E1000.BPRC);
+  else if (kind == Destination.MULTICAST) statCount(stats, E1000.MPRC);
+  count(b, Counter.RX_FRAMES);
+  countBy(b, Counter.RX_BYTES, len);
+  const left = tail >= index ? tail - index : tail + number - index;
+  causesRaise(b, fn, thresholdReached(rctl, number, free, left)
+    ? E1000Icr.RXT0 | E1000Icr.RXDMT0 : E1000Icr.RXT0);
+  return Outcome.DONE;
+}
