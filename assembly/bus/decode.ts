@@ -73,7 +73,7 @@ function memoryUnmap(b: usize, fn: u32, bar: u32): void {
     const next = load<u32>(record, BarRecord.NEXT);
     store<u32>(record, 0, BarRecord.NEXT);
     if ((entry & DecodeEntry.INDEX_MASK) == id) {
-      const rest = next == 0 ? 0 : <u32>DecodeEntry.SHARED << DecodeEntry.KIND_SHIFT | (next - 1);
+      const rest: u32 = next == 0 ? 0 : <u32>DecodeEntry.SHARED << DecodeEntry.KIND_SHIFT | (next - 1);
       radixSet(b, decodeRoot(b), mfn, rest);
       return;
     }

@@ -54,7 +54,7 @@ export function peerPop(b: usize): void {
 @inline
 export function decodeAt(b: usize, mpa: u64): u64 {
   const mfn = <u32>(mpa >> Machine.PAGE_SHIFT);
-  const entry = mpa >> 40 != 0 ? 0 : decodeEntry(b, mfn);
+  const entry = mpa >> 40 != 0 ? <u32>0 : decodeEntry(b, mfn);
   if (entry == 0) return 0;
   const within = <u32>mpa & Machine.PAGE_MASK;
   if (entry >> DecodeEntry.KIND_SHIFT == DecodeEntry.PAGE) {

@@ -8,7 +8,7 @@ import { setBase, stateBase } from '../memory/state';
 import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
-import { barRecord, functionPresent } from '../bus/functions';
+import { barRecord, functionPresent, workRequest } from '../bus/functions';
 import { barMap } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
@@ -21,7 +21,7 @@ import { iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
 import * as config from './config';
-import { deadlineNext, deviceReset } from './dispatch';
+import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
 import * as registers from './registers';
@@ -155,6 +155,16 @@ export function functionReset(fn: u32): void {
 /** Power-on state of the device behind the registers; its config space stays. */
 export function functionPowerOn(fn: u32): void {
   if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn);
+}
+
+/** A back end has something for the function (frames on a link): `service` shall look. */
+export function requestService(fn: u32): void {
+  if (functionPresent(stateBase(), fn)) workRequest(stateBase(), fn);
+}
+
+/** The host has plugged a NIC's cable in or pulled it. */
+export function linkChanged(fn: u32): void {
+  if (functionPresent(stateBase(), fn)) deviceLinkChanged(stateBase(), fn);
 }
 
 export function registerRead(fn: u32, bar: u32, off: u32, width: u32): u32 {

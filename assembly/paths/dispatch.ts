@@ -8,7 +8,7 @@ import { vtdWrite } from '../iommu/registers';
 import { deadlineOf, functionRecord, workRequest } from '../bus/functions';
 import { msiSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
-import { e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
+import { e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
 
 @inline
 function modelOf(b: usize, fn: u32): u32 {
@@ -36,6 +36,11 @@ export function deviceReset(b: usize, fn: u32): void {
   const model = modelOf(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
+}
+
+/** The link of a NIC went up or down. */
+export function deviceLinkChanged(b: usize, fn: u32): void {
+  if (modelOf(b, fn) == Model.E1000) e1000LinkChanged(b, fn);
 }
 
 /**

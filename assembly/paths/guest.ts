@@ -76,7 +76,7 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
   const within = <u32>address & Machine.PAGE_MASK;
   if (within + width > <u32>Machine.PAGE_SIZE) return guestLoadSplit(b, dom, address, width);
-  const entry = address >> 40 != 0 ? 0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
+  const entry = address >> 40 != 0 ? <u32>0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
   const mfn = entry & MapEntry.MFN_MASK;
   const kind = entry >> MapEntry.KIND_SHIFT;
   if (kind == MapEntry.RAM) {
@@ -97,7 +97,7 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
   if (!domainPresent(b, dom)) return result(b, Status.ABSENT);
   const within = <u32>address & Machine.PAGE_MASK;
   if (within + width > <u32>Machine.PAGE_SIZE) return guestStoreSplit(b, dom, address, width, lo, hi);
-  const entry = address >> 40 != 0 ? 0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
+  const entry = address >> 40 != 0 ? <u32>0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
   const mfn = entry & MapEntry.MFN_MASK;
   if ((entry >> MapEntry.WRITABLE_BIT & 1) != 0) {
     if (entry >> MapEntry.KIND_SHIFT == MapEntry.RAM) {

@@ -81,8 +81,12 @@ export function serviceRun(b: usize, now: u64, budget: u32): Service {
       idle = 0;
       continue;
     }
-    if ((load<u64>(b, State.WORK) >> fn & 1) != 0 && deviceStep(b, fn, <u32>min<u64>(limit - spent, 0xffff))) idle = 0;
-    else idle++;
+    // straight to the next function that has work: stepping over 63 idle slots tripled the time of a frame
+    const work = load<u64>(b, State.WORK);
+    if (work == 0) break;
+    const skip = <u32>ctz(rotr(work, fn));
+    fn = (fn + skip) & (Machine.FUNCTIONS - 1);
+    idle = deviceStep(b, fn, <u32>min<u64>(limit - spent, 0xffff)) ? 0 : idle + skip + 1;
     fn = (fn + 1) & (Machine.FUNCTIONS - 1);
   }
   store<u32>(b, fn, State.NEXT_FUNCTION);

@@ -88,7 +88,7 @@ export const enum E1000 {
 
   BAR0_SIZE = 0x20000,
   /** I/O BAR: IOADDR at 0, IODATA at 4 (§13.2.2). */
-  IO_BAR = 2,
+  IO_BAR = 1,
   IO_BAR_SIZE = 64,
   IOADDR = 0,
   IODATA = 4,

@@ -7,8 +7,8 @@ import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import { barKind, buildConfig } from '../pci/config-space';
 import { interruptLine } from '../pci/enumerate';
-import type { DeviceDefinition, RegisterBlock } from './definition';
-import type { RegisterRow } from './register-table';
+import type { DeviceDefinition } from './definition';
+import { type RegisterTable, pageCells } from './register-table';
 
 const PAGE = 4096;
 
@@ -27,17 +27,6 @@ function recordOff(fn: number): number {
 function freeSlot(engine: Engine): number {
   for (let fn = 1; fn < Machine.FUNCTIONS; fn++) if (engine.word(recordOff(fn) + FunctionRecord.MODEL) === 0) return fn;
   throw new PortcullisError('TOO_MANY_FUNCTIONS', `a machine has at most ${Machine.FUNCTIONS - 1} functions; take one out`);
-}
-
-/** Rows of one page as dwords: an eight-byte register is two of them. */
-function dwordsOf(rows: readonly RegisterRow[], page: number): Map<number, { row: RegisterRow; high: boolean }> {
-  const dwords = new Map<number, { row: RegisterRow; high: boolean }>();
-  for (const row of rows) {
-    for (let off = row.off; off < row.off + row.bytes; off += 4) {
-      if (Math.floor(off / PAGE) === page) dwords.set((off % PAGE) / 4, { row, high: off !== row.off });
-    }
-  }
-  return dwords;
 }
 
 /**
@@ -73,12 +62,16 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
     set(FunctionRecord.INTX_PIN, definition.config.interruptPin);
     set(FunctionRecord.INTX_LINE, interruptLine(routing, definition.config.interruptPin));
   }
-  if (definition.stateSize > 0) set(FunctionRecord.DEVICE, take(definition.stateSize, 'the state'));
+  if (definition.stateSize > 0) {
+    const state = take(definition.stateSize, 'the state');
+    set(FunctionRecord.DEVICE, state);
+    if (definition.initialState) engine.stateBytes(state, definition.stateSize).set(definition.initialState(routing));
+  }
   set(FunctionRecord.DEVICE_SIZE, definition.stateSize);
   const bars = definition.config?.bars ?? [{ kind: 'memory32' as const, size: definition.window?.size ?? PAGE }];
   bars.forEach((bar, index) => {
     if (bar === undefined) return;
-    const block = definition.registers.find((registers) => registers.bar === index);
+    const table = definition.registers.find(({ bar: own }) => own === index);
     const pages = Math.max(1, bar.size / PAGE);
     const pagesOff = take(pages * StateSize.DEVICE_PAGE, `BAR ${index}`);
     const off = record + FunctionRecord.BARS + index * BarRecord.SIZE_OF;
@@ -86,12 +79,11 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
     engine.setWord(off + BarRecord.SIZE, bar.size);
     engine.setWord(off + BarRecord.PAGES, pagesOff);
     for (let page = 0; page < pages; page++) {
-      fillPage(engine, pagesOff + page * StateSize.DEVICE_PAGE, fn, index, page, block, take);
+      fillPage(engine, pagesOff + page * StateSize.DEVICE_PAGE, fn, index, page, table, take);
     }
   });
   set(FunctionRecord.BDF, routing);
   set(FunctionRecord.SID, routing);
-  engine.setWord64(record + FunctionRecord.DEADLINE, 0);
   set(FunctionRecord.DEADLINE, 0xffffffff);
   set(FunctionRecord.DEADLINE + 4, 0xffffffff);
   set(FunctionRecord.MODEL, definition.engineModel);
@@ -109,32 +101,28 @@ function engineHasRouting(engine: Engine, routing: number): boolean {
 }
 
 function fillPage(engine: Engine, off: number, fn: number, bar: number, page: number,
-  block: RegisterBlock | undefined, take: (bytes: number, what: string) => number): void {
+  table: RegisterTable | undefined, take: (bytes: number, what: string) => number): void {
   const { view, base } = engine;
   view.setUint16(base + off + DevicePage.FUNCTION, fn, true);
   view.setUint8(base + off + DevicePage.BAR, bar);
-  view.setUint32(base + off + DevicePage.CONSTANT, (block?.constant ?? 0) >>> 0, true);
-  const dwords = dwordsOf(block?.rows ?? [], page);
-  view.setUint8(base + off + DevicePage.KIND, dwords.size === 0 ? PageKind.CONSTANT : PageKind.CELLS);
-  if (dwords.size === 0) return;
-  const first = Math.min(...dwords.keys());
-  const count = Math.max(...dwords.keys()) - first + 1;
+  view.setUint32(base + off + DevicePage.CONSTANT, (table?.constant ?? 0) >>> 0, true);
+  const content = table === undefined ? undefined : pageCells(table, page);
+  view.setUint8(base + off + DevicePage.KIND, content === undefined ? PageKind.CONSTANT : PageKind.CELLS);
+  if (content === undefined) return;
+  const count = content.cells.length;
   // cells, and behind them their values after reset
   const cells = take(count * (StateSize.CELL + 4), `the registers in page ${page} of BAR ${bar}`);
   view.setUint32(base + off + DevicePage.CELLS, cells, true);
-  view.setUint16(base + off + DevicePage.FIRST, first, true);
+  view.setUint16(base + off + DevicePage.FIRST, content.first, true);
   view.setUint16(base + off + DevicePage.COUNT, count, true);
-  for (let index = 0; index < count; index++) {
-    const found = dwords.get(first + index);
+  content.cells.forEach((one, index) => {
     const cell = cells + index * StateSize.CELL;
-    // a gap between registers reads as the constant, at every width
-    const reset = found === undefined ? (block?.constant ?? 0) : found.high ? 0 : found.row.reset;
-    engine.setWord(cell + Cell.VALUE, reset);
-    engine.setWord(cell + Cell.WRITE_MASK, found?.row.writeMask ?? 0);
-    engine.setWord(cell + Cell.W1C, found?.row.w1c ?? 0);
-    engine.setWord(cell + Cell.FLAGS, found?.row.flags ?? 15);
-    engine.setWord(cells + count * StateSize.CELL + index * 4, reset);
-  }
+    engine.setWord(cell + Cell.VALUE, one.reset);
+    engine.setWord(cell + Cell.WRITE_MASK, one.writeMask);
+    engine.setWord(cell + Cell.W1C, one.w1c);
+    engine.setWord(cell + Cell.FLAGS, one.flags);
+    engine.setWord(cells + count * StateSize.CELL + index * 4, one.reset);
+  });
 }
 
 /** Takes a function out of the machine: its BARs leave the decode, its interrupts fall, its heap comes back. */

@@ -1,13 +1,6 @@
 import type { Model } from '../../assembly/spec/state';
 import type { ConfigDefinition } from '../pci/config-space';
-import type { RegisterRow } from './register-table';
-
-export interface RegisterBlock {
-  bar: number;
-  rows: readonly RegisterRow[];
-  /** What reads give where there is no register. */
-  constant: number;
-}
+import type { RegisterTable } from './register-table';
 
 /** A built-in device: what its config space and registers are, and which model of the engine is behind them. */
 export interface DeviceDefinition {
@@ -20,7 +13,9 @@ export interface DeviceDefinition {
   config?: ConfigDefinition;
   /** For a device without config space: its register window. */
   window?: { size: number };
-  registers: readonly RegisterBlock[];
+  registers: readonly RegisterTable[];
   /** Bytes of the device's own state. */
   stateSize: number;
+  /** What the state holds before power-on (an EEPROM), for the function at a routing id; the rest is 0. */
+  initialState?: (routing: number) => Uint8Array;
 }

@@ -49,6 +49,7 @@ export interface EngineExports {
   iommuOpFlush(dom: number, dfn: number, pages: number): number;
   iommuOpMap(dom: number, dfn: number, mfn: number, pages: number, rights: number): number;
   iommuOpUnmap(dom: number, dfn: number, pages: number): number;
+  linkChanged(fn: number): void;
   messagePop(): number;
   nextDeadline(): number;
   portRead(port: number, width: number): number;
@@ -56,6 +57,7 @@ export interface EngineExports {
   portsSet(slot: number, first: number, count: number, allow: number): number;
   registerRead(fn: number, bar: number, off: number, width: number): number;
   registerWrite(fn: number, bar: number, off: number, width: number, lo: number, hi: number): void;
+  requestService(fn: number): void;
   service(now: number, budget: number): number;
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
   tableFrameGive(mfn: number): void;

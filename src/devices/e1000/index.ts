@@ -1,9 +1,10 @@
 // e1000: Intel 82540EM. See assembly/devices/e1000 for what is modelled. Its config space is that of the chip as
 // QEMU presents it: registers in BAR 0, I/O in BAR 1, INTx only.
 import { E1000, E1000State } from '../../../assembly/spec/e1000';
-import { CellFlag, Model } from '../../../assembly/spec/state';
+import { Model } from '../../../assembly/spec/state';
 import type { DeviceDefinition } from '../definition';
-import { E1000_REGISTERS } from './registers';
+import { eepromFor, macFor } from './eeprom';
+import { E1000_IO_REGISTERS, E1000_REGISTERS } from './registers';
 
 export const e1000: DeviceDefinition = {
   model: 'e1000',
@@ -14,14 +15,7 @@ export const e1000: DeviceDefinition = {
     subsystemVendorId: 0x1af4, subsystemId: 0x1100, interruptPin: 1,
     bars: [{ kind: 'memory32', size: E1000.BAR0_SIZE }, { kind: 'io', size: E1000.IO_BAR_SIZE }],
   },
-  registers: [
-    { bar: 0, rows: E1000_REGISTERS, constant: 0 },
-    { bar: E1000.IO_BAR, constant: 0, rows: [
-      { name: 'IOADDR', off: E1000.IOADDR, bytes: 4, reset: 0, writeMask: 0xffffffff, w1c: 0,
-        flags: CellFlag.WIDTH_4 | CellFlag.WRITE_EFFECT, meaning: 'offset of the register behind IODATA' },
-      { name: 'IODATA', off: E1000.IODATA, bytes: 4, reset: 0, writeMask: 0, w1c: 0,
-        flags: CellFlag.WIDTH_4 | CellFlag.READ_EFFECT | CellFlag.HANDLER_STORES, meaning: 'window onto BAR 0' },
-    ] },
-  ],
+  registers: [E1000_REGISTERS, E1000_IO_REGISTERS],
   stateSize: E1000State.SIZE,
+  initialState: (routing) => eepromFor(macFor(routing)),
 };

@@ -14,6 +14,6 @@ export const edu: DeviceDefinition = {
     bars: [{ kind: 'memory32', size: Edu.BAR_SIZE }],
     msi: { off: 0x40, vectors: 1, wide: true },
   },
-  registers: [{ bar: 0, rows: EDU_REGISTERS, constant: 0xffffffff }],
+  registers: [EDU_REGISTERS],
   stateSize: Edu.STATE_SIZE,
 };

@@ -27,8 +27,11 @@ export class LinkHandle {
   readonly off: number;
   #parts: Array<{ off: number; bytes: number }> = [];
 
+  readonly #fn: number;
+
   constructor(engine: Engine, fn: number) {
     this.engine = engine;
+    this.#fn = fn;
     this.off = this.#take(Link.SIZE_OF, 'a link');
     this.#set(Link.STAGING, this.#take(LinkLimit.STAGING_SIZE, 'the link\'s frame buffer'));
     this.#set(Link.UP, 1);
@@ -53,6 +56,9 @@ export class LinkHandle {
   /** Plugs in a generator of the store's frames, over and over; with `check` it is also the sink that compares. */
   plugStore(store: FrameStore, check: boolean): void {
     const off = this.#take(store.image.length, `the frames of ${store.name}`);
+    for (const word of [Link.NEXT, Link.LIMIT, Link.CHECKED, Link.MISMATCHES, Link.FIRST_MISMATCH, Link.CORRUPT_FRAME]) {
+      this.engine.setWord64(this.off + word, 0);
+    }
     this.engine.stateBytes(off, store.image.length).set(store.image);
     this.#set(Link.STORE, off);
     this.#set(Link.STORE_FRAMES, store.frames);
@@ -69,6 +75,7 @@ export class LinkHandle {
   /** Keeps what the NIC sends until `capture` takes it; a full ring stalls the NIC and loses nothing. */
   plugCapture(bytes = 1 << 20): void {
     this.#ring(bytes);
+    this.#set(Link.SOURCE, LinkSource.NONE);
   }
 
   #ring(bytes: number): void {
@@ -83,6 +90,7 @@ export class LinkHandle {
   /** Lets `frames` more frames of the store come. The NIC takes them in `service`. */
   offer(frames: number): void {
     this.engine.setWord64(this.off + Link.LIMIT, this.#get64(Link.LIMIT) + frames);
+    this.engine.exports.requestService(this.#fn);
   }
 
   /** Flips one bit of byte `byte` of the `frame`-th frame (from 0) on its way to the NIC. */
@@ -98,6 +106,7 @@ export class LinkHandle {
 
   set up(up: boolean) {
     this.#set(Link.UP, up ? 1 : 0);
+    this.engine.exports.linkChanged(this.#fn);
   }
 
   status(): LinkStatus {

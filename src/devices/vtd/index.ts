@@ -9,6 +9,6 @@ export const vtd: DeviceDefinition = {
   title: 'System peripheral: Intel VT-d remapping unit',
   engineModel: Model.VTD,
   window: { size: 4096 },
-  registers: [{ bar: 0, rows: VTD_REGISTERS, constant: 0 }],
+  registers: [VTD_REGISTERS],
   stateSize: 0,
 };

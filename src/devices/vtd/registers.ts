@@ -1,12 +1,12 @@
 import { CellFlag } from '../../../assembly/spec/state';
 import { Vtd, VtdCap, VtdEcap } from '../../../assembly/spec/vtd';
-import type { RegisterRow } from '../register-table';
+import { type RegisterRow, type RegisterTable, register } from '../register-table';
 
 const RW = CellFlag.WIDTH_4 | CellFlag.WIDTH_8;
 const EFFECT = RW | CellFlag.WRITE_EFFECT;
 
 function row(name: string, off: number, reset: number, writeMask: number, flags: number, meaning: string, w1c = 0): RegisterRow {
-  return { name, off, bytes: 4, reset, writeMask, w1c, flags, meaning };
+  return register(name, off, meaning, { reset, writeMask, flags, w1c });
 }
 
 const CAP = VtdCap.ND | VtdCap.SAGAW_39 | VtdCap.SAGAW_48 | (Vtd.MGAW - 1) << VtdCap.MGAW_SHIFT | VtdCap.ZLR
@@ -16,7 +16,7 @@ const CAP_HI = VtdCap.SLLPS_2M_HI | VtdCap.SLLPS_1G_HI | VtdCap.PSI_HI | (Vtd.FR
 const ECAP = VtdEcap.C | VtdEcap.QI | VtdEcap.IR | VtdEcap.PT | (Vtd.IVA / 16) << VtdEcap.IRO_SHIFT;
 
 /** The remapping unit's window, by offset; a 64-bit register is two rows. */
-export const VTD_REGISTERS: readonly RegisterRow[] = [
+export const VTD_REGISTERS: RegisterTable = { bar: 0, size: 4096, constant: 0, rows: [
   row('VER', Vtd.VER, Vtd.VERSION, 0, RW, 'version 1.0'),
   row('CAP', Vtd.CAP, CAP, 0, RW, '64 domains, 39- and 48-bit tables, 48-bit addresses'),
   row('CAP_HI', Vtd.CAP + 4, CAP_HI, 0, RW, '2 MiB and 1 GiB pages, page-selective invalidation, 8 fault records'),
@@ -59,4 +59,4 @@ export const VTD_REGISTERS: readonly RegisterRow[] = [
     row(`FRCD${n}_2`, Vtd.FRCD + 16 * n + 8, 0, 0, RW, 'requester'),
     row(`FRCD${n}_3`, Vtd.FRCD + 16 * n + 12, 0, 0, EFFECT, 'reason, type, F', 0x80000000),
   ]).flat(),
-];
+] };

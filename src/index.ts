@@ -1,0 +1,29 @@
+// The public API, in the order a reader meets it.
+export { Machine } from './machine/machine';
+export type { DomainConfig, MachineHost } from './machine/machine';
+export { DEVICE_MODELS } from './machine/description';
+export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
+export { parseSize } from './machine/size';
+export { Engine } from './engine/engine';
+export type { EngineOptions, InterruptMessage } from './engine/engine';
+export { COUNTER_NAMES } from './engine/counters';
+export type { CounterName, Counters } from './engine/counters';
+export { compare } from './lab/compare';
+export { ATTACKS } from './lab/result';
+export type {
+  AbsentResult, Attack, CompareDocument, CompareOptions, CompareResult, Isolation, Manifest, Owner,
+} from './lab/result';
+export { OWNERS } from './lab/matrix';
+export { DEFAULT_WORKLOADS } from './lab/workload';
+export { MODELLED_POLICIES, PARAMETER_NAMES, POLICY_NAMES, PROFILE_NAMES, resolveProfile } from './lab/cost/index';
+export type { ParameterName, PolicyName, Profile, ProfileName } from './lab/cost/index';
+export { EduDriver } from './drivers/edu';
+export { E1000Driver } from './drivers/e1000';
+export { DmaMapper } from './drivers/guest';
+export type { DmaOptions, Guest } from './drivers/guest';
+export { loadPcap, parsePcap, writePcap } from './devices/links/pcap';
+export type { PcapFile, PcapFrame } from './devices/links/pcap';
+export { formatBdf, parseBdf } from './pci/bdf';
+export type { Bdf } from './pci/bdf';
+export { HypercallError } from './xen/hypervisor/errors';
+export { PortcullisError } from './errors';

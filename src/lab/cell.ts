@@ -1,0 +1,113 @@
+import { ForwardRun } from '../../assembly/spec/driver';
+import { type Counters, countersBetween } from '../engine/index';
+import { PortcullisError } from '../errors';
+import { E1000Driver } from '../drivers/e1000';
+import { EduDriver } from '../drivers/edu';
+import { Machine } from '../machine/machine';
+import type { DomainGuest } from '../machine/guest';
+import type { Domain } from '../xen/hypervisor/domain';
+import { BYSTANDER, NIC, type Setup, machineFor } from './matrix';
+import type { Workload } from './workload';
+
+/** Packets of one call into the engine: long enough to be cheap, short enough for the compiler to change gear. */
+const SLICE = 1024;
+/** Warm-up: the magazines fill, and the flush queue comes round several times. */
+const WARM_UP = 4096;
+
+export interface CellOptions {
+  seed: number;
+  batch: number;
+  allocator: 'magazine' | 'tree';
+  memory?: WebAssembly.Memory;
+}
+
+/** A machine with a guest that has the NIC and forwards, and a bystander device that is not the guest's. */
+export class Cell {
+  readonly machine: Machine;
+  readonly setup: Setup;
+  readonly guest: DomainGuest;
+  /** Whose memory an attacker is after: dom0. In a native machine the OS itself. */
+  readonly victim: Domain;
+  readonly driver: E1000Driver;
+  readonly bystander: EduDriver;
+  readonly workload: Workload;
+  readonly #run: number;
+  #forwarded = 0;
+
+  private constructor(machine: Machine, setup: Setup, workload: Workload, options: CellOptions) {
+    this.machine = machine;
+    this.setup = setup;
+    this.workload = workload;
+    this.victim = machine.dom0;
+    const native = setup.owner === 'native';
+    const domain = native ? machine.dom0 : machine.createDomain({ name: 'guest', memory: '16MiB' });
+    machine.assign(NIC, domain, setup.translation);
+    // a native OS maps for all of its devices alike; under Xen, dom0's device has dom0's tables
+    machine.assign(BYSTANDER, machine.dom0, native ? setup.translation : setup.dom0Translation);
+    this.guest = machine.guest(domain);
+    this.bystander = new EduDriver(machine.guest(machine.dom0), machine.routingOf(BYSTANDER), { mode: 'direct' });
+    const link = machine.link(NIC);
+    link.plugStore(workload.store, true);
+    link.rateMbps = 1000;
+    this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), { dma: { mode: setup.mode, allocator: options.allocator } });
+
+    const { engine } = machine;
+    this.#run = engine.heap.take(ForwardRun.SIZE, 'a forwarding run');
+    engine.stateBytes(this.#run, ForwardRun.SIZE).fill(0);
+    engine.setWord(this.#run + ForwardRun.DRIVER, this.driver.off);
+    engine.setWord(this.#run + ForwardRun.FUNCTION, machine.functionOf(NIC));
+    engine.setWord(this.#run + ForwardRun.LINK, link.off);
+    engine.setWord(this.#run + ForwardRun.BATCH, options.batch);
+    engine.exports.forwardStart(this.#run);
+  }
+
+  static async create(setup: Setup, workload: Workload, options: CellOptions): Promise<Cell> {
+    const heap = workload.store.image.length + (2 << 20);
+    const machine = await Machine.create(machineFor(setup, options.seed, heap),
+      options.memory === undefined ? {} : { memory: options.memory });
+    return new Cell(machine, setup, workload, options);
+  }
+
+  /** Forwards `packets` packets. Throws RUN_STALLED when the ring stands still before that. */
+  forward(packets: number): void {
+    for (let left = packets; left > 0;) {
+      const slice = Math.min(left, SLICE);
+      const done = this.machine.engine.exports.forwardRun(this.#run, slice);
+      this.#forwarded += done;
+      left -= done;
+      if (done < slice) {
+        throw new PortcullisError('RUN_STALLED', `${this.setup.owner}/${this.setup.policy}, workload ${this.workload.name}: the `
+          + `NIC stood still after ${this.#forwarded} packets`, { forwarded: this.#forwarded });
+      }
+    }
+  }
+
+  warmUp(): void {
+    this.forward(WARM_UP);
+  }
+
+  /** One measured run: what it counted. */
+  measure(): { counters: Counters; bytes: number } {
+    const { engine } = this.machine;
+    const before = engine.counters();
+    this.forward(this.workload.packets);
+    const counters = countersBetween(before, engine.counters());
+    return { counters, bytes: counters.txBytes };
+  }
+
+  /** What is wrong with the bytes of all packets so far, undefined when nothing is. */
+  problem(): string | undefined {
+    const { engine } = this.machine;
+    const received = engine.word64(this.#run + ForwardRun.RECEIVED);
+    const wrong = engine.word64(this.#run + ForwardRun.RECEIVED_MISMATCHES);
+    const sink = this.machine.link(NIC).status();
+    if (wrong > 0 || sink.mismatches > 0) {
+      const first = sink.firstMismatch === undefined ? '' : `, first at packet ${sink.firstMismatch}`;
+      return `${wrong} packets differed in the guest and ${sink.mismatches} at the sink${first}`;
+    }
+    if (received !== this.#forwarded || sink.checked !== this.#forwarded) {
+      return `of ${this.#forwarded} packets, ${received} reached the guest and ${sink.checked} the sink`;
+    }
+    return undefined;
+  }
+}
