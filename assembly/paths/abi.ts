@@ -17,7 +17,7 @@ import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
 import { crcSetup } from '../ring/link';
-import { iovaSetup } from '../drivers/iova';
+import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
 import * as config from './config';
@@ -274,6 +274,15 @@ export function iommuOpFlush(dom: u32, dfn: u32, pages: u32): Status {
 /** An empty iova allocator in the DmaMap at `mapOff`, whose MODE, DOMAIN, MASK, ALLOCATOR and LIMIT are set. */
 export function dmaMapSetup(mapOff: u32): void {
   iovaSetup(stateBase() + mapOff);
+}
+
+/** The allocator alone, for ageing it: first page of a run, 0 when there is none. `pages` is 1 to 32. */
+export function iovaTake(mapOff: u32, pages: u32): u32 {
+  return iovaAlloc(stateBase(), stateBase() + mapOff, pages);
+}
+
+export function iovaGive(mapOff: u32, page: u32, pages: u32): void {
+  iovaFree(stateBase(), stateBase() + mapOff, page, pages);
 }
 
 /** Low half of the bus address; the high half is in RESULT_HI, and RESULT_STATUS tells whether there is one. */

@@ -35,6 +35,18 @@ function guestCheck(b: usize, run: usize, d: usize, link: usize, va: u32, len: u
   }
 }
 
+/** Packets of the next burst on the wire: from half a batch to a whole one, by the run's own seeded generator. */
+@inline
+function burst(run: usize, batch: u32): u32 {
+  // xorshift32 (Marsaglia, 2003)
+  let x = load<u32>(run, ForwardRun.ARRIVALS);
+  x ^= x << 13;
+  x ^= x >> 17;
+  x ^= x << 5;
+  store<u32>(run, x, ForwardRun.ARRIVALS);
+  return batch - x % ((batch >> 1) + 1);
+}
+
 /** Puts the first buffers on the receive ring and rings its doorbell. */
 export function forwardStart(b: usize, runOff: u32): u32 {
   const d = b + load<u32>(b + runOff, ForwardRun.DRIVER);
@@ -62,8 +74,7 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
   let idle: u32 = 0;
   while (done < packets && idle < PATIENCE) {
     if (offered == done) {
-      // one batch arrives on the wire
-      const more = min<u32>(batch, packets - offered);
+      const more = min<u32>(burst(run, batch), packets - offered);
       store<u64>(link, load<u64>(link, Link.LIMIT) + more, Link.LIMIT);
       offered += more;
       workRequest(b, fn);

@@ -49,6 +49,8 @@ export interface EngineExports {
   iommuOpFlush(dom: number, dfn: number, pages: number): number;
   iommuOpMap(dom: number, dfn: number, mfn: number, pages: number, rights: number): number;
   iommuOpUnmap(dom: number, dfn: number, pages: number): number;
+  iovaGive(mapOff: number, page: number, pages: number): void;
+  iovaTake(mapOff: number, pages: number): number;
   linkChanged(fn: number): void;
   messagePop(): number;
   nextDeadline(): number;
