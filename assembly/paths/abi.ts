@@ -232,8 +232,8 @@ export function messagePop(): u32 {
 
 // ---- IOMMU, the hypervisor's side
 
-export function ioDomainCreate(slot: u32, did: u32, owner: u32): Status {
-  return tables.ioDomainCreate(stateBase(), slot, did, owner);
+export function ioDomainCreate(slot: u32, did: u32, owner: u32, levels: u32): Status {
+  return tables.ioDomainCreate(stateBase(), slot, did, owner, levels);
 }
 
 export function ioDomainDestroy(slot: u32): Status {

@@ -41,7 +41,7 @@ export interface EngineExports {
   init(base: number): number;
   intxLine(line: number): number;
   invalidate(lo0: number, lo1: number, hi0: number, hi1: number): number;
-  ioDomainCreate(slot: number, did: number, owner: number): number;
+  ioDomainCreate(slot: number, did: number, owner: number, levels: number): number;
   ioDomainDestroy(slot: number): number;
   ioMap(slot: number, dfn: number, mfn: number, pages: number, rights: number): number;
   ioPageMapped(slot: number, dfn: number): number;

@@ -248,7 +248,7 @@ export class Hypervisor {
     const { exports } = this.engine;
     // domain id 0 is left out: with caching mode it tags entries that are not present
     const io = { slot: domain.slot, did: domain.slot + 1, translation };
-    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid);
+    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
     if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
     if (translation === 'own-frames') {
       for (let pfn = 0; pfn < domain.p2m.length;) {
