@@ -43,7 +43,7 @@ export function grid(columns: readonly Column[], rows: readonly GridRow[], style
   }
   const lines = table.toString().split('\n');
   const rule = '-'.repeat(Math.max(...lines.map(visibleLength)));
-  const all = [...lines.slice(0, height).map((line) => line && style.bold(line)), rule, ...lines.slice(height)];
+  const all = [...lines.slice(0, height).map((line) => style.bold(line.trimEnd())), rule, ...lines.slice(height)];
   return all.map((line) => line.trimEnd()).join('\n');
 }
 

@@ -100,7 +100,9 @@ function headlineTable(page: Page, workloads: readonly string[], details: boolea
   const columns = [
     POLICY_COLUMN,
     ...workloads.map((workload) => right(`${workloadTitle(workload)}\nGb/s     %`)),
-    ...(details ? [right(`${shown}: CPU\ncycles/packet`), { head: `${shown}:\nlimited by`, align: 'left' } as const] : []),
+    ...(details
+      ? [right(`${shown}: CPU\ncycles/packet`), { head: `${shown}:\nlimited by`, align: 'left' } as const]
+      : []),
   ];
   const na = (reason: string | undefined): string => (
     style.dim(reason === undefined ? 'n/a' : `n/a ${notes.mark(reason)}`)
@@ -162,6 +164,7 @@ function counters(page: Page): string {
 function speed(page: Page): string {
   const { document, view, width, style } = page;
   const { version, node, cpu } = document.manifest;
+  const host = /^v\d/.test(node) ? `Node ${node}` : node;
   const rows = view.rows.filter((row) => row.results.size > 0);
   const paired = document.results.some(({ wall }) => wall.ratioToNone !== undefined);
   const size = Math.max(1, Math.floor((width - SPEED_REST) / (paired ? SPEED_COLUMN : SPEED_COLUMN / 2)));
@@ -172,13 +175,15 @@ function speed(page: Page): string {
     return grid([POLICY_COLUMN, ...columns], byOwner(page, rows, (row) => workloads.flatMap((workload) => {
       const wall = row.results.get(workload)?.wall;
       const ratio = wall?.ratioToNone;
-      const range = ratio === undefined ? '-' : [ratio.low, ratio.median, ratio.high].map((n) => n.toFixed(2)).join('-');
+      const range = ratio === undefined
+        ? '-'
+        : [ratio.low, ratio.median, ratio.high].map((value) => value.toFixed(2)).join('-');
       return [wall === undefined ? '-' : rate(wall.packetsPerSecond), ...(paired ? [range] : [])];
     })), style);
   });
   return [
     style.bold('Emulator speed, not hardware'),
-    wrap(`How fast portcullis ${version} itself ran here (${node}, ${cpu}); it says nothing about a real machine.`
+    wrap(`How fast portcullis ${version} itself ran here (${host}, ${cpu}); it says nothing about a real machine.`
       + (paired ? ' of none: its speed by that of none, in rounds that alternate.' : ''), width),
     '',
     tables.join('\n\n'),
