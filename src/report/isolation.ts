@@ -25,15 +25,18 @@ export function isolationSection(page: Page): string {
   const faults = ATTACKS.flatMap((attack) => blockedLines(rows, attack));
   return [
     style.bold('What it stopped'),
-    wrap('The device, gone bad, writes where it must not. reached: the target was changed; blocked: it was not.', width),
+    wrap('The device, gone bad, writes where it must not. reached: the target was changed; blocked: it was not.',
+      width),
     '',
     table,
     ...footnotes(page),
     '',
     'The targets:',
     glossary(ATTACKS.map((attack) => [title(attack), ATTACK_WORDING[attack].meaning]), width),
-    ...(faults.length > 0 ? ['', 'What the IOMMU recorded of those blocked (in the row named, and in so many more):', '',
-      grid(FAULT_COLUMNS, faults, style)] : []),
+    ...(faults.length > 0
+      ? ['', 'What the IOMMU recorded of those blocked (in the row named, and in so many more):', '',
+        grid(FAULT_COLUMNS, faults, style)]
+      : []),
   ].join('\n');
 }
 

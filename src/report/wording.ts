@@ -12,7 +12,10 @@ export interface OwnerWording {
 
 export const OWNER_WORDING: Readonly<Record<Owner, OwnerWording>> = {
   native: { title: 'native', meaning: 'bare metal: the machine\'s one OS owns the device and drives the IOMMU itself' },
-  xen: { title: 'xen', meaning: 'a guest owns the device; Xen drives the IOMMU and has all of the guest\'s memory mapped' },
+  xen: {
+    title: 'xen',
+    meaning: 'a guest owns the device; Xen drives the IOMMU and has all of the guest\'s memory mapped',
+  },
   'pv-iommu': {
     title: 'pv-iommu (not in stock Xen)',
     meaning: 'a guest owns the device, and maps and unmaps each buffer by hypercall',
@@ -63,10 +66,19 @@ export interface AttackWording {
 
 export const ATTACK_WORDING: Readonly<Record<Attack, AttackWording>> = {
   otherDomain: { head: 'another\ndomain', meaning: 'memory of another domain, which the device was never given' },
-  neverMapped: { head: 'never\nmapped', meaning: 'memory of the device\'s own owner that was never mapped for the device' },
+  neverMapped: {
+    head: 'never\nmapped',
+    meaning: 'memory of the device\'s own owner that was never mapped for the device',
+  },
   pageNeighbour: { head: 'page\nneighbour', meaning: 'bytes beside a mapped buffer, in the same page of 4 KiB' },
-  afterUnmap: { head: 'after\nunmap', meaning: 'a buffer that the driver has unmapped and taken back, at once after that' },
-  afterFlush: { head: 'after\nflush', meaning: 'the same buffer, once all invalidations that were put off have been done' },
+  afterUnmap: {
+    head: 'after\nunmap',
+    meaning: 'a buffer that the driver has unmapped and taken back, at once after that',
+  },
+  afterFlush: {
+    head: 'after\nflush',
+    meaning: 'the same buffer, once all invalidations that were put off have been done',
+  },
   forgedMsi: { head: 'forged\nMSI', meaning: 'an interrupt that is not the device\'s own, raised by a DMA write' },
   peer: { head: 'peer\ndevice', meaning: 'registers of another device, written past the CPU' },
 };

@@ -102,7 +102,9 @@ function resultOf(one: Case, workload: string): CompareResult {
   return {
     path: 'passthrough', owner: one.owner, policy: one.policy, device: 'e1000', workload,
     packets: PACKETS, bytes: PACKETS * size, verified: true,
-    modelled: { profile: 'rio2014', gbps: tightest.gbps, cyclesPerPacket, bottleneck: tightest.resource, cycles, bounds },
+    modelled: {
+      profile: 'rio2014', gbps: tightest.gbps, cyclesPerPacket, bottleneck: tightest.resource, cycles, bounds,
+    },
     wall: {
       packetsPerSecond: 2.4e6 / (1 + size / 900) * (ratio ?? 1),
       ...(ratio === undefined ? {} : { ratioToNone: { low: ratio * 0.96, median: ratio, high: ratio * 1.03 } }),
