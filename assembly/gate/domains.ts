@@ -70,7 +70,7 @@ export function guestRamMfn(b: usize, slot: u32, page: u32): u32 {
 /** Whether all of `width` ports from `port` on are the domain's. Bits may cross a byte. */
 @inline
 export function portsAllowed(b: usize, slot: u32, port: u32, width: u32): bool {
-  if (port + width > 0x10000) return false;
+  if (port > 0x10000 - width) return false;
   const bitmap = portBitmap(b, slot);
   const wanted = ((<u32>1 << width) - 1) << (port & 7);
   const first = port >> 3;

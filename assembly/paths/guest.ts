@@ -134,7 +134,7 @@ function configTarget(b: usize): i32 {
 /** A port without any gate: the host's own access, and what stands behind a guest's that was let through. */
 export function portRead(b: usize, port: u32, width: u32): u32 {
   result(b, Status.OK);
-  if (port + width > 0x10000 || (port & 3) + width > 4) return ones(b, Status.NOTHING);
+  if (port > 0x10000 - width || (port & 3) + width > 4) return ones(b, Status.NOTHING);
   const holder = portHolder(b, port);
   if (holder == PortEntry.NONE) return ones(b, Status.NOTHING);
   if (holder == PortEntry.CONFIG_ADDRESS) {
@@ -153,7 +153,7 @@ export function portRead(b: usize, port: u32, width: u32): u32 {
 
 export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
   result(b, Status.OK);
-  const holder = port + width > 0x10000 || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
+  const holder = port > 0x10000 - width || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
   if (holder == PortEntry.NONE) return result(b, Status.NOTHING);
   if (holder == PortEntry.CONFIG_ADDRESS) {
     if (width != 4) return result(b, Status.WIDTH);
