@@ -1,6 +1,6 @@
 // Side effects of the unit's registers: commands take effect in the write, and GSTS shows them at once.
 import { Machine } from '../spec/machine';
-import { IommuState, Vtd, VtdFsts, VtdFrcd, VtdGcmd } from '../spec/vtd';
+import { IommuState, Vtd, VtdFrcd, VtdGcmd } from '../spec/vtd';
 import { State } from '../spec/state';
 import { contextCommand, iotlbCommand, queueTail } from './queue';
 import { faultSummary, vtdGet, vtdSet } from './fault';
@@ -75,7 +75,7 @@ export function vtdWrite(b: usize, off: u32, value: u32): void {
     default:
       // a fault record's F bit was written: PPF and FRI follow
       if (off >= <u32>Vtd.FRCD && (off & 15) == 12 && value >> VtdFrcd.F_BIT != 0) faultSummary(b);
-      if ((vtdGet(b, Vtd.FSTS) & (VtdFsts.PPF | VtdFsts.PFO)) == 0) {
+      if ((vtdGet(b, Vtd.FSTS) & 0xff) == 0) {
         vtdSet(b, Vtd.FECTL, vtdGet(b, Vtd.FECTL) & 0x80000000);
       }
   }
