@@ -165,8 +165,13 @@ export function queueDrain(b: usize, budget: u32): bool {
 export function queueTail(b: usize, value: u32): void {
   vtdSet(b, Vtd.IQT, value & 0x7fff0);
   if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) return;
-  count(b, Counter.INVALIDATION_SUBMISSIONS);
+  if (vtdGet(b, Vtd.IQT) != vtdGet(b, Vtd.IQH)) count(b, Counter.INVALIDATION_SUBMISSIONS);
   queueDrain(b, DRAIN_AT_ONCE);
+}
+
+/** A cleared IQE: the queue goes on from the descriptor that stopped it. */
+export function queueResume(b: usize): void {
+  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) != 0) queueDrain(b, DRAIN_AT_ONCE);
 }
 
 /** CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored. */

@@ -2,7 +2,7 @@
 import { Machine } from '../spec/machine';
 import { IommuState, Vtd, VtdFrcd, VtdGcmd } from '../spec/vtd';
 import { State } from '../spec/state';
-import { contextCommand, iotlbCommand, queueTail } from './queue';
+import { contextCommand, iotlbCommand, queueResume, queueTail } from './queue';
 import { faultSummary, vtdGet, vtdSet } from './fault';
 
 /** Frame of a 64-bit base register; all ones when it lies beyond what this machine can have. */
@@ -36,8 +36,7 @@ function globalCommand(b: usize, command: u32): void {
 function statusCleared(b: usize): void {
   faultSummary(b);
   if ((vtdGet(b, Vtd.FSTS) & 0xff) == 0) vtdSet(b, Vtd.FECTL, vtdGet(b, Vtd.FECTL) & 0x80000000);
-  // a cleared IQE lets the queue go on from the descriptor that stopped it
-  queueTail(b, vtdGet(b, Vtd.IQT));
+  queueResume(b);
 }
 
 /** Clearing IM with an event pending sends it. */
