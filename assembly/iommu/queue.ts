@@ -86,7 +86,9 @@ function invalidateIotlb(b: usize, granularity: u32, did: u32, page: u64, addres
   return true;
 }
 
+/** IWC that is set already makes no new event. */
 function completionEvent(b: usize): void {
+  if (vtdGet(b, Vtd.ICS) != 0) return;
   vtdSet(b, Vtd.ICS, 1);
   const control = vtdGet(b, Vtd.IECTL);
   if (control & IECTL_IM) vtdSet(b, Vtd.IECTL, control | IECTL_IP);

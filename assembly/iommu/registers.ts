@@ -65,6 +65,10 @@ export function vtdWrite(b: usize, off: u32, value: u32): void {
     case Vtd.IQT >> 2:
       queueTail(b, value);
       return;
+    case Vtd.ICS >> 2:
+      // the wait is served: a masked event is no longer pending
+      if (vtdGet(b, Vtd.ICS) == 0) vtdSet(b, Vtd.IECTL, vtdGet(b, Vtd.IECTL) & 0x80000000);
+      return;
     case Vtd.IECTL >> 2:
       eventControl(b, Vtd.IECTL, IommuState.COMPLETION_EVENT);
       return;
