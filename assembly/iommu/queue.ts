@@ -176,24 +176,25 @@ export function queueResume(b: usize): void {
   if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) != 0) queueDrain(b, DRAIN_AT_ONCE);
 }
 
-/** CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored. */
+/**
+ * CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored, and the actual
+ * granularity is then 0, as it is for a request that makes no sense.
+ */
 export function contextCommand(b: usize): void {
   const hi = vtdGet(b, Vtd.CCMD + 4);
   const lo = vtdGet(b, Vtd.CCMD);
   const granularity = (hi >> 29) & 3;
-  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) {
-    invalidateContexts(b, granularity, lo & 0xffff, lo >> 16, hi & 3);
-  }
-  vtdSet(b, Vtd.CCMD + 4, (hi & 0x67ffffff) | granularity << 27);
+  const done = load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0
+    && invalidateContexts(b, granularity, lo & 0xffff, lo >> 16, hi & 3);
+  vtdSet(b, Vtd.CCMD + 4, (hi & 0x67ffffff) | (done ? granularity << 27 : 0));
 }
 
 /** IOTLB with IVT set. */
 export function iotlbCommand(b: usize): void {
   const hi = vtdGet(b, Vtd.IOTLB + 4);
   const granularity = (hi >> 28) & 3;
-  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) {
-    const iva = <u64>vtdGet(b, Vtd.IVA + 4) << 32 | vtdGet(b, Vtd.IVA);
-    invalidateIotlb(b, granularity, hi & 0xffff, iva >> 12, <u32>iva & VtdInv.AM_MASK, (iva & VtdInv.IH) != 0);
-  }
-  vtdSet(b, Vtd.IOTLB + 4, (hi & 0x79ffffff) | granularity << 25);
+  const iva = <u64>vtdGet(b, Vtd.IVA + 4) << 32 | vtdGet(b, Vtd.IVA);
+  const done = load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0
+    && invalidateIotlb(b, granularity, hi & 0xffff, iva >> 12, <u32>iva & VtdInv.AM_MASK, (iva & VtdInv.IH) != 0);
+  vtdSet(b, Vtd.IOTLB + 4, (hi & 0x79ffffff) | (done ? granularity << 25 : 0));
 }
