@@ -5,7 +5,7 @@ import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdFsts, VtdInv } from '../spec/vtd';
 import { State } from '../spec/state';
 import { count } from '../memory/state';
-import { framePtr } from '../memory/windows';
+import { frameDirty, framePtr } from '../memory/windows';
 import { workDone, workRequest } from '../bus/functions';
 import { cacheKill, cacheKillContexts, cacheKillRange, cacheTag } from './cache';
 import { VTD_FUNCTION, faultStatus, vtdGet, vtdSet } from './fault';
@@ -102,6 +102,7 @@ function wait(b: usize, lo: u64, hi: u64): bool {
     const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
     if (ptr == 0) return false;
     store<u32>(ptr + (<u32>hi & Machine.PAGE_MASK & ~3), <u32>(lo >> 32));
+    frameDirty(b, <u32>mfn);
   }
   if (lo & VtdInv.WAIT_IF) completionEvent(b);
   return true;
