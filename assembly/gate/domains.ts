@@ -51,7 +51,8 @@ export function domainDestroy(b: usize, slot: u32): Status {
 /** Entry of the guest map for a guest page number (gfn of an HVM domain, va page of a PV one). */
 @inline
 export function guestMapGet(b: usize, slot: u32, page: u32): u32 {
-  return radixGet(b, radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT)), page);
+  const root = load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT);
+  return root == 0 ? 0 : radixGet(b, radixRoot(b, root), page);
 }
 
 /** Writes an entry of the guest map; whoever calls has checked the right to it. */
