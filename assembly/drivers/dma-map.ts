@@ -192,6 +192,8 @@ export function dmaUnmap(b: usize, m: usize, bus: u64, va: u32, size: u32, direc
     return;
   }
   const pages = pagesOf(va, size);
+  // no such mapping was ever made, and the allocator must not take it in
+  if ((bus >> Machine.PAGE_SHIFT) + pages > <u64>load<u32>(m, DmaMap.LIMIT)) return;
   const iova = <u32>(bus >> Machine.PAGE_SHIFT);
   iommuOpUnmap(b, dom, iova, pages);
   if (mode == MapMode.LAZY) return queueAdd(b, m, iova, pages);
