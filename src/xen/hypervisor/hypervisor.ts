@@ -26,7 +26,7 @@ export class Hypervisor {
   readonly iommu: IommuDriver | undefined;
   readonly #domains = new Map<number, Domain>();
   readonly #free: number[];
-  readonly #vectors = new Map<number, { domid: number; port: number }>();
+  readonly #vectors = new Map<number, { domid: number; port: number; routing: number }>();
   readonly #functions = new Map<number, number>();
   #nextDomid = 0;
 
@@ -94,7 +94,6 @@ export class Hypervisor {
     const domain = this.domain(domid);
     for (const routing of [...domain.assigned]) this.deassignDevice(domid, routing);
     this.#dropIoDomain(domain);
-    for (const [vector, target] of [...this.#vectors]) if (target.domid === domid) this.#vectors.delete(vector);
     this.engine.exports.domainDestroy(domain.slot);
     for (const mfn of domain.p2m) {
       // a frame that something still holds stays out of use: it would be reachable
@@ -285,6 +284,10 @@ export class Hypervisor {
     const fn = this.#functions.get(routing) as number;
     this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
     this.iommu?.block(routing);
+    this.iommu?.releaseInterrupts(routing);
+    for (const [vector, target] of [...this.#vectors]) {
+      if (target.routing === routing && target.domid === domid) this.#vectors.delete(vector);
+    }
     if (domain.assigned.size === 0) this.#dropIoDomain(domain);
   }
 
@@ -296,10 +299,14 @@ export class Hypervisor {
    */
   bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
     const domain = this.domain(domid);
-    const vector = FIRST_VECTOR + this.#vectors.size;
+    if (!domain.assigned.has(routing)) {
+      throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
+    }
+    let vector = FIRST_VECTOR;
+    while (this.#vectors.has(vector)) vector++;
     if (vector > 0xef) throw new HypercallError('ENOMEM', 'no interrupt vector is left (0x30 to 0xef)');
     const port = domain.nextPort++;
-    this.#vectors.set(vector, { domid, port });
+    this.#vectors.set(vector, { domid, port, routing });
     if (this.iommu !== undefined) return { vector, port, ...this.iommu.remapInterrupt(routing, vector, 0) };
     return { vector, port, address: 0xfee00000, data: vector };
   }
