@@ -142,6 +142,9 @@ export class Hypervisor {
   /** XEN_DOMCTL_memory_mapping: I/O memory into an HVM guest's map; the domain must have the right to it. */
   memoryMapping(domid: number, firstGfn: number, firstMfn: number, count: number, add: boolean): void {
     const domain = this.domain(domid);
+    if (firstMfn <= VTD_MFN && VTD_MFN < firstMfn + count) {
+      throw new HypercallError('EPERM', 'the registers of the IOMMU are mapped for no domain', { domid, firstMfn, count });
+    }
     if (!domain.iomem.has(firstMfn, firstMfn + count - 1)) {
       throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frames ${firstMfn} to `
         + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
