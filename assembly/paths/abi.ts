@@ -18,7 +18,7 @@ import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
 import { crcSetup } from '../ring/link';
 import { iovaSetup } from '../drivers/iova';
-import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
+import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
@@ -298,6 +298,11 @@ export function dmaUnmap(mapOff: u32, lo: u32, hi: u32, va: u32, size: u32, dire
 
 export function dmaFlush(mapOff: u32): void {
   flush(stateBase(), stateBase() + mapOff);
+}
+
+/** The flush queue's timer: flushes when its time has come. */
+export function dmaTimer(mapOff: u32): void {
+  timer(stateBase(), stateBase() + mapOff);
 }
 
 // ---- DMA by a device that is not one of ours: `src` and `dst` are offsets in the state's heap
