@@ -6,5 +6,6 @@ export {
   guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
   invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
   iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService, service, setup,
-  tableFrameGive, tableFrameTake, windowMap, windowUnmap,
+  tableFrameGive, tableFrameTake, windowAnswer, windowMap,
+  windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';

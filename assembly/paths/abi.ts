@@ -16,14 +16,10 @@ import * as hypercall from '../iommu/hypercall';
 import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
+import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
-<<<<<<< HEAD
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
-import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
-=======
-import { iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
->>>>>>> wt-t
 import * as driver from '../drivers/e1000';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
@@ -73,8 +69,9 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
 
 // ---- machine memory
 
-export function windowMap(firstMfn: u32, number: u32, ptr: u32): Status {
-  return windows.windowMap(stateBase(), firstMfn, number, ptr);
+/** `kind` is WindowKind, `readOnly` 0 or 1; `ptr` counts for linear windows only. */
+export function windowMap(firstMfn: u32, number: u32, ptr: u32, kind: u32, readOnly: u32): Status {
+  return windows.windowMap(stateBase(), firstMfn, number, ptr, kind, readOnly != 0);
 }
 
 export function windowUnmap(firstMfn: u32): Status {
@@ -221,6 +218,27 @@ export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
 }
 
 // ---- deferred work and interrupts
+
+/** Offset of the request that a function has made to a message window and that waits for the host, 0 when none does. */
+export function windowRequest(fn: u32): u32 {
+  return functionPresent(stateBase(), fn) ? journal.journalPoll(stateBase(), fn) : 0;
+}
+
+/** Number of that request, to answer it by. */
+export function windowRequestSerial(fn: u32): u32 {
+  return functionPresent(stateBase(), fn) ? journal.journalSerial(stateBase(), fn) : 0;
+}
+
+/**
+ * The host has answered: a read's bytes are in the request's data. `answer` 0 done, 1 refused. ABSENT when the device
+ * has given the request up, by a reset say.
+ */
+export function windowAnswer(fn: u32, serial: u32, answer: u32): Status {
+  if (!functionPresent(stateBase(), fn)) return Status.ABSENT;
+  const status = journal.journalAnswer(stateBase(), fn, serial, answer);
+  if (status == Status.OK) workRequest(stateBase(), fn);
+  return status;
+}
 
 export function service(now: f64, budget: u32): u32 {
   return serviceRun(stateBase(), <u64>now, budget);
