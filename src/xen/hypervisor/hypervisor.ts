@@ -268,9 +268,9 @@ export class Hypervisor {
       }
     }
     domain.io = io;
-    const usesTables = translation === 'guest-mapped' || translation === 'own-frames';
+    // iommu_op is for tables that are the guest's to fill: what Xen maps for it, it cannot unmap
     this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
-      usesTables ? io.slot + 1 : 0);
+      translation === 'guest-mapped' ? io.slot + 1 : 0);
     return io;
   }
 
