@@ -9,22 +9,25 @@ import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
 import { barRecord, functionPresent, workRequest } from '../bus/functions';
-import { barMap } from '../bus/decode';
+import { barMap, barsMovedClear } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
-import { intxAsserted } from '../irq/intx';
+import { intxAsserted, intxLevel } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
+import { messageRequest } from '../dma/message';
 import { crcSetup } from '../ring/link';
 import { iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
+import * as apply from './apply';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
 import * as registers from './registers';
+import * as resets from './reset';
 import { serviceRun } from './service';
 
 @inline
@@ -140,7 +143,7 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 
 /** After the control plane has filled a function's record and config space: derive the rest. */
 export function functionApply(fn: u32): void {
-  config.configApply(stateBase(), fn);
+  apply.configApply(stateBase(), fn);
 }
 
 /** Maps a BAR without config space (the IOMMU's register page), or takes it out of decode. */
@@ -148,8 +151,22 @@ export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void 
   if (functionPresent(stateBase(), fn) && bar < <u32>Machine.BARS) barMap(stateBase(), fn, bar, place != 0, join(lo, hi));
 }
 
+/** Function-level reset. `BARS_MOVED` tells which functions lost BARs, as for the two below. */
 export function functionReset(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) config.functionReset(stateBase(), fn);
+  barsMovedClear(stateBase());
+  if (functionPresent(stateBase(), fn)) resets.functionReset(stateBase(), fn);
+}
+
+/** Resets everything behind a bridge. */
+export function busReset(bridge: u32): void {
+  barsMovedClear(stateBase());
+  if (functionPresent(stateBase(), bridge)) resets.busReset(stateBase(), bridge);
+}
+
+/** Resets all functions, the IOMMU and the queues; memory, domains and rights stay. */
+export function systemReset(): void {
+  barsMovedClear(stateBase());
+  resets.systemReset(stateBase());
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
@@ -181,6 +198,15 @@ export function configRead(fn: u32, off: u32, width: u32): u32 {
 
 export function configWrite(fn: u32, off: u32, width: u32, value: u32): void {
   if (functionPresent(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
+}
+
+/** The enhanced config space, by offset from its first byte; the high half of an eight-byte read is in RESULT_HI. */
+export function ecamRead(off: u32, width: u32): u32 {
+  return config.ecamRead(stateBase(), off, width);
+}
+
+export function ecamWrite(off: u32, width: u32, lo: u32, hi: u32): void {
+  config.ecamWrite(stateBase(), off, width, lo, hi);
 }
 
 export function portRead(port: u32, width: u32): u32 {
@@ -306,6 +332,16 @@ export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32):
   const b = stateBase();
   if (!heapRange(b, fn, len, src)) return Status.RANGE;
   return dmaWrite(b, fn, join(lo, hi), len, b + src);
+}
+
+/** Its interrupt: a message, MSI-X or MSI, whichever is on; 0 when neither is, and INTx is the way. */
+export function functionMessage(fn: u32, vector: u32): u32 {
+  return functionPresent(stateBase(), fn) && messageRequest(stateBase(), fn, vector) ? 1 : 0;
+}
+
+/** Its INTx level. */
+export function functionIntx(fn: u32, level: u32): void {
+  if (functionPresent(stateBase(), fn)) intxLevel(stateBase(), fn, level != 0);
 }
 
 @inline

@@ -10,7 +10,7 @@ import { frameDirty, framePtr } from '../memory/windows';
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
-import { configRead, configWrite, functionFind } from './config';
+import { configRead, configWrite, ecamRead, ecamWrite, functionFind } from './config';
 import { pageRead, pageWrite } from './registers';
 
 @inline
@@ -70,6 +70,22 @@ export function guestStoreSplit(b: usize, dom: u32, address: u64, width: u32, lo
   result(b, worst);
 }
 
+@inline
+function inEcam(mfn: u32): bool {
+  return mfn - Machine.ECAM_FIRST_MFN <= <u32>(Machine.ECAM_LAST_MFN - Machine.ECAM_FIRST_MFN);
+}
+
+/** I/O memory that no BAR is decoded in: the enhanced config space, or nothing. Exported to stay out of the fast path. */
+export function elsewhereLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
+  if (!inEcam(mfn)) return ones(b, Status.NOTHING);
+  return ecamRead(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width);
+}
+
+export function elsewhereStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
+  if (!inEcam(mfn)) return result(b, Status.NOTHING);
+  ecamWrite(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width, lo, hi);
+}
+
 /** Loads 1, 2, 4 or 8 bytes at a guest address (gpa of an HVM domain, va of a PV one). */
 export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   result(b, Status.OK);
@@ -85,7 +101,7 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-    return at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    return at == 0 ? elsewhereLoad(b, mfn, within, width) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
   }
   accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
   return ones(b, Status.REFUSED);
@@ -110,7 +126,7 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
     } else {
       count(b, Counter.GUEST_MMIO_WRITES);
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-      if (at == 0) result(b, Status.NOTHING);
+      if (at == 0) elsewhereStore(b, mfn, within, width, lo, hi);
       else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
       return;
     }
