@@ -7,7 +7,7 @@ import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { FunctionFlag, FunctionRecord, Model, State } from '../spec/state';
 import { Machine } from '../spec/machine';
-import { count } from '../memory/state';
+import { count, onesOf } from '../memory/state';
 import { functionFlags, functionRecord } from '../bus/functions';
 import { configDword, configLoad, configPtr, configStore, configWord } from '../bus/config';
 import { secondaryReset } from '../bus/bridges';
@@ -28,7 +28,7 @@ export function functionFind(b: usize, bdf: u32): i32 {
 /** Reads 1, 2 or 4 bytes of a function's config space, naturally aligned; others give ones. */
 export function configRead(b: usize, fn: u32, off: u32, width: u32): u32 {
   count(b, Counter.CONFIG_READS);
-  if (off & (width - 1)) return 0xffffffff;
+  if (off & (width - 1)) return onesOf(width);
   return configLoad(b, fn, off, width);
 }
 
@@ -79,18 +79,18 @@ function ecamTarget(b: usize, off: u32): i32 {
 }
 
 @inline
-function answer(b: usize, status: Status): u32 {
+function unanswered(b: usize, status: Status, width: u32): u32 {
   store<u32>(b, status, State.RESULT_STATUS);
   store<u32>(b, 0xffffffff, State.RESULT_HI);
-  return 0xffffffff;
+  return onesOf(width);
 }
 
 /** Reads 1, 2, 4 or 8 bytes of the enhanced config space, naturally aligned; eight are two dwords. */
 export function ecamRead(b: usize, off: u32, width: u32): u32 {
   store<u32>(b, Status.OK, State.RESULT_STATUS);
-  if (off & (width - 1)) return answer(b, Status.WIDTH);
+  if (off & (width - 1)) return unanswered(b, Status.WIDTH, width);
   const fn = ecamTarget(b, off);
-  if (fn < 0) return answer(b, Status.NOTHING);
+  if (fn < 0) return unanswered(b, Status.NOTHING, width);
   const register = off & (Pci.EXTENDED_CONFIG_SIZE - 1);
   if (width != 8) return configRead(b, fn, register, width);
   const lo = configRead(b, fn, register, 4);

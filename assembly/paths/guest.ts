@@ -5,7 +5,7 @@ import { Machine, MapEntry } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { BarRecord, PortEntry, RefusedKind, State } from '../spec/state';
-import { count } from '../memory/state';
+import { count, onesOf } from '../memory/state';
 import { frameDirty, framePtr } from '../memory/windows';
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
 import { barPage, barRecord } from '../bus/functions';
@@ -19,10 +19,10 @@ function result(b: usize, status: Status): void {
 }
 
 @inline
-function ones(b: usize, status: Status): u32 {
+function ones(b: usize, status: Status, width: u32): u32 {
   result(b, status);
   store<u32>(b, 0xffffffff, State.RESULT_HI);
-  return 0xffffffff;
+  return onesOf(width);
 }
 
 @inline
@@ -77,7 +77,7 @@ function inEcam(mfn: u32): bool {
 
 /** I/O memory that no BAR is decoded in: the enhanced config space, or nothing. Exported to stay out of the fast path. */
 export function elsewhereLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
-  if (!inEcam(mfn)) return ones(b, Status.NOTHING);
+  if (!inEcam(mfn)) return ones(b, Status.NOTHING, width);
   return ecamRead(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width);
 }
 
@@ -89,7 +89,7 @@ export function elsewhereStore(b: usize, mfn: u32, within: u32, width: u32, lo: 
 /** Loads 1, 2, 4 or 8 bytes at a guest address (gpa of an HVM domain, va of a PV one). */
 export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   result(b, Status.OK);
-  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT, width);
   const within = <u32>address & Machine.PAGE_MASK;
   if (within + width > <u32>Machine.PAGE_SIZE) return guestLoadSplit(b, dom, address, width);
   const entry = address >> 40 != 0 ? <u32>0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
@@ -104,7 +104,7 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
     return at == 0 ? elsewhereLoad(b, mfn, within, width) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
   }
   accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
-  return ones(b, Status.REFUSED);
+  return ones(b, Status.REFUSED, width);
 }
 
 /** Stores 1, 2, 4 or 8 bytes at a guest address. */
@@ -150,15 +150,15 @@ function configTarget(b: usize): i32 {
 /** A port without any gate: the host's own access, and what stands behind a guest's that was let through. */
 export function portRead(b: usize, port: u32, width: u32): u32 {
   result(b, Status.OK);
-  if (port + width > 0x10000 || (port & 3) + width > 4) return ones(b, Status.NOTHING);
+  if (port + width > 0x10000 || (port & 3) + width > 4) return ones(b, Status.NOTHING, width);
   const holder = portHolder(b, port);
-  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING);
+  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING, width);
   if (holder == PortEntry.CONFIG_ADDRESS) {
-    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH);
+    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH, width);
   }
   if (holder == PortEntry.CONFIG_DATA) {
     const fn = configTarget(b);
-    if (fn < 0) return ones(b, Status.NOTHING);
+    if (fn < 0) return ones(b, Status.NOTHING, width);
     return configRead(b, fn, (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3), width);
   }
   const fn = (holder - 1) / Machine.BARS;
@@ -190,10 +190,10 @@ export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
 
 /** `in` of 1, 2 or 4 bytes by a guest; every port of it needs its bit. */
 export function guestIn(b: usize, dom: u32, port: u32, width: u32): u32 {
-  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT, width);
   if (!portsAllowed(b, dom, port, width)) {
     accessRefused(b, dom, RefusedKind.IN, port, 0);
-    return ones(b, Status.REFUSED);
+    return ones(b, Status.REFUSED, width);
   }
   count(b, Counter.GUEST_PORT_READS);
   return portRead(b, port, width);

@@ -97,9 +97,8 @@ export const enum PciCap {
   SUBSYSTEM = 0x0d,
   EXP = 0x10,
   MSIX = 0x11,
-  /** Capabilities lie behind the header; a list in 192 bytes has at most 48 of four bytes each. */
+  /** Capabilities lie behind the header. */
   FIRST_OFF = 0x40,
-  LIST_MAX = 48,
 }
 
 /** Extended capability ids (PCI Express 6.0 §7.6.3), and how their list is linked. */
