@@ -1,11 +1,11 @@
 // The ABI on one page: every export of the engine. What each does stands at its definition.
 export {
-  barPageOff, barPlace, busReset, cacheBytes, configRead, configWrite, dmaFlush, dmaMap, dmaMapSetup, dmaUnmap,
-  domainCreate, domainDestroy, driverBufferGive, ecamRead, ecamWrite, forwardRun, forwardStart, frameAssign,
-  frameOwner, framePtr, frameRefs, functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionIntx,
-  functionMessage, functionPowerOn, functionReset, guestIn, guestLoad, guestLoadRepeat, guestMapGet, guestMapSet,
-  guestOut, guestStore, guestStoreRepeat, init, intxLine, invalidate, ioDomainCreate, ioDomainDestroy, ioMap,
-  ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap, linkChanged, messagePop, nextDeadline, portRead,
-  portWrite, portsSet, registerRead, registerWrite, requestService, service, setup, systemReset, tableFrameGive,
-  tableFrameTake, windowMap, windowUnmap,
+  barPageOff, barPlace, cacheBytes, configRead, configWrite, dmaFlush, dmaMap, dmaMapSetup, dmaUnmap, domainCreate,
+  domainDestroy, driverBufferGive, forwardRun, forwardStart, frameAssign, frameOwner, framePtr, frameRefs,
+  functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionPowerOn, functionReset, guestIn,
+  guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
+  invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
+  linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService, service, setup,
+  tableFrameGive, tableFrameTake, windowMap, windowUnmap,
 } from './paths/abi';
+export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';

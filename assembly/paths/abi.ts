@@ -13,10 +13,9 @@ import { barMap, barsMovedClear } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
-import { intxAsserted, intxLevel } from '../irq/intx';
+import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
-import { messageRequest } from '../dma/message';
 import { crcSetup } from '../ring/link';
 import { iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
@@ -151,22 +150,10 @@ export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void 
   if (functionPresent(stateBase(), fn) && bar < <u32>Machine.BARS) barMap(stateBase(), fn, bar, place != 0, join(lo, hi));
 }
 
-/** Function-level reset. `BARS_MOVED` tells which functions lost BARs, as for the two below. */
+/** Function-level reset. `BARS_MOVED` tells whether it lost BARs. */
 export function functionReset(fn: u32): void {
   barsMovedClear(stateBase());
   if (functionPresent(stateBase(), fn)) resets.functionReset(stateBase(), fn);
-}
-
-/** Resets everything behind a bridge. */
-export function busReset(bridge: u32): void {
-  barsMovedClear(stateBase());
-  if (functionPresent(stateBase(), bridge)) resets.busReset(stateBase(), bridge);
-}
-
-/** Resets all functions, the IOMMU and the queues; memory, domains and rights stay. */
-export function systemReset(): void {
-  barsMovedClear(stateBase());
-  resets.systemReset(stateBase());
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
@@ -198,15 +185,6 @@ export function configRead(fn: u32, off: u32, width: u32): u32 {
 
 export function configWrite(fn: u32, off: u32, width: u32, value: u32): void {
   if (functionPresent(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
-}
-
-/** The enhanced config space, by offset from its first byte; the high half of an eight-byte read is in RESULT_HI. */
-export function ecamRead(off: u32, width: u32): u32 {
-  return config.ecamRead(stateBase(), off, width);
-}
-
-export function ecamWrite(off: u32, width: u32, lo: u32, hi: u32): void {
-  config.ecamWrite(stateBase(), off, width, lo, hi);
 }
 
 export function portRead(port: u32, width: u32): u32 {
@@ -332,16 +310,6 @@ export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32):
   const b = stateBase();
   if (!heapRange(b, fn, len, src)) return Status.RANGE;
   return dmaWrite(b, fn, join(lo, hi), len, b + src);
-}
-
-/** Its interrupt: a message, MSI-X or MSI, whichever is on; 0 when neither is, and INTx is the way. */
-export function functionMessage(fn: u32, vector: u32): u32 {
-  return functionPresent(stateBase(), fn) && messageRequest(stateBase(), fn, vector) ? 1 : 0;
-}
-
-/** Its INTx level. */
-export function functionIntx(fn: u32, level: u32): void {
-  if (functionPresent(stateBase(), fn)) intxLevel(stateBase(), fn, level != 0);
 }
 
 @inline
