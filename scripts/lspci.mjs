@@ -29,13 +29,14 @@ export async function readDump(lspci, dump, slot) {
 /** Throws an Error with the first line that differs from the text of that name. */
 export async function compareGolden(lspci, name, text) {
   const file = path.join(root, FOLDER, `${name}.txt`);
-  if (!fs.existsSync(file)) throw new Error(`${FOLDER}/${name}.txt is missing; \`node scripts/lspci.mjs --write\` makes it`);
+  if (!fs.existsSync(file)) throw new Error(`${FOLDER}/${name}.txt is missing; see scripts/lspci.mjs`);
   const { stdout } = await run(lspci, ['--version'], { timeout: 30 });
   const all = stdout.includes(VERSION);
   const lines = (whole) => whole.split('\n').filter((line) => all || STABLE.test(line));
   const [wanted, found] = [lines(fs.readFileSync(file, 'utf8')), lines(text)];
   for (let i = 0; i < Math.max(wanted.length, found.length); i++) {
-    if (wanted[i] !== found[i]) throw new Error(`${name}, line ${i + 1}: lspci reads\n${found[i]}\nand not\n${wanted[i]}`);
+    if (wanted[i] === found[i]) continue;
+    throw new Error(`${name}, line ${i + 1}: lspci reads\n${found[i]}\nand not\n${wanted[i]}`);
   }
 }
 

@@ -187,7 +187,7 @@ export function barsUpdate(b: usize, fn: u32): void {
     const size = load<u32>(record, BarRecord.SIZE);
     if (kind == BarKind.IO) {
       const port = raw & ~(<u32>PciBar.IO_FLAGS);
-      const decoded = up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port < 0x10000 && port + size <= 0x10000;
+      const decoded = up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port <= 0x10000 - size;
       barMap(b, fn, bar, decoded && windowsForward(b, fn, true, port, size), port);
       continue;
     }

@@ -23,7 +23,9 @@ function ownFlags(b: usize, fn: u32): u32 {
   const msi = load<u32>(record, FunctionRecord.MSI_CAP);
   if (msi != 0 && (configWord(b, fn, msi + Msi.CONTROL) & Msi.CONTROL_ENABLE) != 0) flags |= FunctionFlag.MSI_ENABLE;
   const msix = load<u32>(record, FunctionRecord.MSIX_CAP);
-  if (msix != 0 && (configWord(b, fn, msix + Msix.CONTROL) & Msix.CONTROL_ENABLE) != 0) flags |= FunctionFlag.MSIX_ENABLE;
+  if (msix != 0 && (configWord(b, fn, msix + Msix.CONTROL) & Msix.CONTROL_ENABLE) != 0) {
+    flags |= FunctionFlag.MSIX_ENABLE;
+  }
   const pm = load<u32>(record, FunctionRecord.PM_CAP);
   if (pm != 0 && (configWord(b, fn, pm + Pm.PMCSR) & Pm.PMCSR_STATE_MASK) != 0) flags |= FunctionFlag.POWERED_DOWN;
   if (isBridge(b, fn)) flags |= FunctionFlag.BRIDGE;

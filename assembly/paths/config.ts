@@ -15,7 +15,9 @@ import { barsMovedClear } from '../bus/decode';
 import { configApply } from './apply';
 import { busReset, functionReset, powerReset } from './reset';
 
-/** Function slot that a config cycle to this bus/device/function gets to, or -1. The unit in slot 0 has no config space. */
+/**
+ * Function slot that a config cycle to this bus/device/function gets to, or -1. The unit in slot 0 has no config space.
+ */
 export function functionFind(b: usize, bdf: u32): i32 {
   for (let fn: u32 = 1; fn < <u32>Machine.FUNCTIONS; fn++) {
     const record = functionRecord(b, fn);
@@ -43,9 +45,11 @@ function powerStateCheck(b: usize, fn: u32, pm: u32, before: u32): void {
   const now = configWord(b, fn, pm + Pm.PMCSR);
   const state = now & Pm.PMCSR_STATE_MASK;
   const capable = configWord(b, fn, pm + Pm.PMC);
-  const lacking = (state == Pm.STATE_D1 && (capable & Pm.PMC_D1) == 0) || (state == Pm.STATE_D2 && (capable & Pm.PMC_D2) == 0);
+  const lacking = (state == Pm.STATE_D1 && (capable & Pm.PMC_D1) == 0)
+    || (state == Pm.STATE_D2 && (capable & Pm.PMC_D2) == 0);
   if (lacking) {
-    store<u16>(configPtr(b, fn) + pm + Pm.PMCSR, <u16>((now & ~(<u32>Pm.PMCSR_STATE_MASK)) | (before & Pm.PMCSR_STATE_MASK)));
+    store<u16>(configPtr(b, fn) + pm + Pm.PMCSR,
+      <u16>((now & ~(<u32>Pm.PMCSR_STATE_MASK)) | (before & Pm.PMCSR_STATE_MASK)));
   }
 }
 

@@ -75,7 +75,9 @@ function inEcam(mfn: u32): bool {
   return mfn - Machine.ECAM_FIRST_MFN <= <u32>(Machine.ECAM_LAST_MFN - Machine.ECAM_FIRST_MFN);
 }
 
-/** I/O memory that no BAR is decoded in: the enhanced config space, or nothing. Exported to stay out of the fast path. */
+/**
+ * I/O memory that no BAR is decoded in: the enhanced config space, or nothing. Exported to stay out of the fast path.
+ */
 export function elsewhereLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
   if (!inEcam(mfn)) return ones(b, Status.NOTHING, width);
   return ecamRead(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width);

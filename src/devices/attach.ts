@@ -44,7 +44,8 @@ function freeSlot(engine: Engine): number {
  * Attaches a device at a routing id (bus/device/function). Everything is taken from the heap before the function
  * becomes visible. Behind a bridge, the bus number counts once the bridge has been given it.
  */
-export function attach(engine: Engine, definition: DeviceDefinition, routing: number, options: AttachOptions = {}): AttachedFunction {
+export function attach(engine: Engine, definition: DeviceDefinition, routing: number,
+  options: AttachOptions = {}): AttachedFunction {
   const { slot, parent, multiFunction = false } = options;
   if (slot === undefined && addressTaken(engine, routing, parent)) {
     throw new PortcullisError('ADDRESS_TAKEN', `${formatBdf(bdfOf(routing))} has a device already; give ${definition.model} another address`,
@@ -158,8 +159,10 @@ export function detach(engine: Engine, attached: AttachedFunction): void {
   for (let fn = 1; fn < Machine.FUNCTIONS; fn++) {
     if (engine.word(recordOff(fn) + FunctionRecord.MODEL) === 0) continue;
     if (engine.word(recordOff(fn) + FunctionRecord.PARENT) !== attached.fn + 1) continue;
-    const [bridge, behind] = [attached.routing, engine.word(recordOff(fn) + FunctionRecord.BDF)].map((one) => formatBdf(bdfOf(one)));
-    throw new PortcullisError('BRIDGE_IN_USE', `${bridge} leads to ${behind}; remove what is behind a bridge first`, { bridge, behind });
+    const bridge = formatBdf(bdfOf(attached.routing));
+    const behind = formatBdf(bdfOf(engine.word(recordOff(fn) + FunctionRecord.BDF)));
+    throw new PortcullisError('BRIDGE_IN_USE', `${bridge} leads to ${behind}; remove what is behind a bridge first`,
+      { bridge, behind });
   }
   engine.exports.functionReset(attached.fn);
   for (let bar = 0; bar < Machine.BARS; bar++) {

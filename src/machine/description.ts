@@ -40,10 +40,13 @@ export interface MachineDescription {
   heapBytes?: number;
 }
 
-export interface ResolvedDevice {
+interface PlacedDevice {
   definition: DeviceDefinition;
   routing: number;
   link: NonNullable<DeviceDescription['link']>;
+}
+
+export interface ResolvedDevice extends PlacedDevice {
   /** Routing id of the bridge that leads to it; undefined on bus 0. */
   parent: number | undefined;
   multiFunction: boolean;
@@ -83,7 +86,7 @@ function knownKeys(what: string, value: object, keys: readonly string[]): void {
   }
 }
 
-function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Models): Omit<ResolvedDevice, 'parent' | 'multiFunction'> {
+function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Models): PlacedDevice {
   knownKeys('a device', device, ['model', 'bdf', 'link']);
   const definition = models.get(device.model);
   if (definition === undefined) {
@@ -104,7 +107,8 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Mo
 }
 
 /** Checks a description and fills in its defaults; nothing is created. */
-export function resolveDescription(description: MachineDescription, models: Models = DEVICE_MODELS): ResolvedDescription {
+export function resolveDescription(description: MachineDescription,
+  models: Models = DEVICE_MODELS): ResolvedDescription {
   knownKeys('a machine', description,
     ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes']);
   const bytes = parseSize(description.memory ?? '64MiB', 'memory');

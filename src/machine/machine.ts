@@ -171,7 +171,8 @@ export class Machine {
   assign(bdf: string, domain: Domain, translation: Translation): void {
     const routing = this.#routing(bdf);
     if (this.#functions.get(routing)?.definition.config?.bridge) {
-      throw new PortcullisError('NOT_ASSIGNABLE', `${bdf} is a bridge; what is behind it can be given to a domain, it cannot`, { bdf });
+      throw new PortcullisError('NOT_ASSIGNABLE',
+        `${bdf} is a bridge; what is behind it can be given to a domain, it cannot`, { bdf });
     }
     this.hypervisor.assignDevice(domain.domid, routing, translation);
     this.#rights(domain.domid, routing, true);
@@ -182,7 +183,8 @@ export class Machine {
   /** Takes it back: reset first, so that nothing of it is under way. */
   unassign(bdf: string, domain: Domain): void {
     const routing = this.#routing(bdf);
-    resetKeepingConfig(configByEcam(this.engine, routing), () => this.engine.exports.functionReset(this.functionOf(bdf)));
+    resetKeepingConfig(configByEcam(this.engine, routing),
+      () => this.engine.exports.functionReset(this.functionOf(bdf)));
     this.hypervisor.deassignDevice(domain.domid, routing);
     if (domain !== this.dom0) this.#rights(domain.domid, routing, false);
   }

@@ -20,7 +20,9 @@ export interface ConfigDefinition extends HeaderDefinition {
   own?: readonly Field[];
 }
 
-/** What the engine keeps for each byte of config space (value, write mask, write-1-clear mask), and where things are. */
+/**
+ * What the engine keeps for each byte of config space (value, write mask, write-1-clear mask), and where things are.
+ */
 export interface ConfigImage {
   value: Uint8Array;
   writable: Uint8Array;
@@ -60,10 +62,12 @@ function checkBars({ bars, bridge }: ConfigDefinition): void {
 
 function inBar(what: string, range: BarRange, bars: ConfigDefinition['bars']): void {
   const bar = bars[range.bar];
-  if (bar === undefined || bar.kind === 'io') refuse('MSI-X', `has its ${what} in BAR ${range.bar}, which is no memory BAR`, { ...range });
+  if (bar === undefined || bar.kind === 'io') {
+    refuse('MSI-X', `has its ${what} in BAR ${range.bar}, which is no memory BAR`, { ...range });
+  }
   if (range.off + range.size > bar.size) {
-    refuse('MSI-X', `has its ${what} at ${range.off} to ${range.off + range.size - 1} of BAR ${range.bar}, which has ${bar.size} bytes`,
-      { ...range });
+    refuse('MSI-X', `has its ${what} at ${range.off} to ${range.off + range.size - 1} of BAR ${range.bar}, which has `
+      + `${bar.size} bytes`, { ...range });
   }
 }
 
@@ -71,34 +75,37 @@ function checkMsix({ table, pending }: NonNullable<Capability['msix']>, bars: Co
   inBar('table', table, bars);
   inBar('pending bits', pending, bars);
   if (table.bar === pending.bar && table.off < pending.off + pending.size && pending.off < table.off + table.size) {
-    refuse('MSI-X', `has its pending bits at ${pending.off} of BAR ${pending.bar}, in the middle of its table`, { ...pending });
+    refuse('MSI-X', `has its pending bits at ${pending.off} of BAR ${pending.bar}, in the middle of its table`,
+      { ...pending });
   }
 }
 
 function checkPlaces(capabilities: readonly Capability[], size: number): void {
   for (const { name, off, size: bytes, version } of capabilities) {
     const [first, end] = version === undefined ? [PciCap.FIRST_OFF, Pci.CONFIG_SIZE] : [PciExtCap.FIRST_OFF, size];
-    if (version !== undefined && size === Pci.CONFIG_SIZE) refuse(name, 'is an extended one and needs a PCI Express capability');
+    if (version !== undefined && size === Pci.CONFIG_SIZE) {
+      refuse(name, 'is an extended one and needs a PCI Express capability');
+    }
     if (off % 4 !== 0 || off < first || off + bytes > end) {
-      refuse(name, `is at 0x${off.toString(16)}; it takes ${bytes} bytes, from a multiple of 4 between 0x${first.toString(16)} `
-        + `and 0x${(end - 1).toString(16)}`, { off });
+      refuse(name, `is at 0x${off.toString(16)}; it takes ${bytes} bytes, from a multiple of 4 between `
+        + `0x${first.toString(16)} and 0x${(end - 1).toString(16)}`, { off });
     }
   }
   const sorted = [...capabilities].sort((a, b) => a.off - b.off);
   sorted.forEach((one, index) => {
     const next = sorted[index + 1];
     if (next === undefined || one.off + one.size <= next.off) return;
-    refuse(one.name, `at 0x${one.off.toString(16)} to 0x${(one.off + one.size - 1).toString(16)} overlaps the ${next.name} `
-      + `capability at 0x${next.off.toString(16)}`, { off: one.off });
+    refuse(one.name, `at 0x${one.off.toString(16)} to 0x${(one.off + one.size - 1).toString(16)} overlaps the `
+      + `${next.name} capability at 0x${next.off.toString(16)}`, { off: one.off });
   });
 }
 
 /** Id and link of each: the list begins in the header, that of extended ones at 0x100 (PCI Express 6.0 §7.6.3). */
 function addCapabilities(planes: ConfigPlanes, capabilities: readonly Capability[], place: Place): void {
   const sorted = [...capabilities].sort((a, b) => a.off - b.off);
-  const lists = [sorted.filter(({ version }) => version === undefined), sorted.filter(({ version }) => version !== undefined)] as const;
-  const [plain, extended] = lists;
-  for (const list of lists) {
+  const plain = sorted.filter(({ version }) => version === undefined);
+  const extended = sorted.filter(({ version }) => version !== undefined);
+  for (const list of [plain, extended]) {
     list.forEach((one, index) => {
       const next = list[index + 1]?.off ?? 0;
       const link = one.version === undefined

@@ -50,14 +50,17 @@ export function scanBus(ports: PortAccess, bus = 0): number[] {
   return found;
 }
 
-/** Depth first: a bridge gets the next number for the bus behind it, and all that is behind comes before its neighbour. */
+/**
+ * Depth first: a bridge gets the next number for the bus behind it, and all that is behind comes before its neighbour.
+ */
 function scanTree(ports: PortAccess, bus: number, last: { bus: number }): Found[] {
   return scanBus(ports, bus).map((routing) => {
     const config = configByPorts(ports, routing);
     const found: Found = { routing, config, behind: [] };
     if (!isBridge(config)) return found;
     if (last.bus === 255) {
-      throw new PortcullisError('NO_BUS_NUMBER', `no bus number is left for what is behind ${formatBdf(bdfOf(routing))}; `
+      throw new PortcullisError('NO_BUS_NUMBER',
+        `no bus number is left for what is behind ${formatBdf(bdfOf(routing))}; `
         + 'there are 256 buses', { routing });
     }
     const secondary = ++last.bus;
@@ -118,8 +121,11 @@ function allocate(needs: readonly Need[], [start, end]: [number, number], kind: 
   });
 }
 
-/** Interrupt line from the swizzled pin; decode on. Bridges pass DMA on; a device's Bus Master is its driver's to set. */
-function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>, bridges: readonly number[]): void {
+/**
+ * Interrupt line from the swizzled pin; decode on. Bridges pass DMA on; a device's Bus Master is its driver's to set.
+ */
+function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>,
+  bridges: readonly number[]): void {
   for (const { routing, config, behind, secondaryBus } of found) {
     const { bars, interruptPin } = known.get(routing) as EnumeratedFunction;
     const device = (routing >> 3) & 31;

@@ -41,7 +41,8 @@ export class ConfigPlanes {
       for (let i = 0; i < bytes; i++) {
         const other = first + i < this.size ? this.#owner[first + i] : 'the end of config space';
         if (other !== undefined) {
-          throw new PortcullisError('CONFIG_OVERLAP', `${name} of ${owner} at 0x${first.toString(16)} overlaps ${other}; `
+          throw new PortcullisError('CONFIG_OVERLAP',
+            `${name} of ${owner} at 0x${first.toString(16)} overlaps ${other}; `
             + 'move one of them', { name, owner, off: first });
         }
         this.#owner[first + i] = `${name} of ${owner}`;

@@ -47,7 +47,8 @@ function commonFields(header: HeaderDefinition, layout: number, place: Place, ca
   return [
     field('Vendor ID', Pci.VENDOR_ID, 2, '', { value: header.vendorId }),
     field('Device ID', Pci.DEVICE_ID, 2, '', { value: header.deviceId }),
-    field('Command', Pci.COMMAND, 2, 'decode, Bus Master and INTx Disable take effect at once', { writable: COMMAND_WRITABLE }),
+    field('Command', Pci.COMMAND, 2, 'decode, Bus Master and INTx Disable take effect at once',
+      { writable: COMMAND_WRITABLE }),
     field('Status', Pci.STATUS, 2, 'error bits RW1C; bit 3 shows the INTx level',
       { value: capabilities ? PciStatus.CAPABILITIES : 0, clearable: PciStatus.RW1C }),
     field('Revision ID', Pci.REVISION_ID, 1, '', { value: header.revision }),
@@ -64,7 +65,9 @@ function commonFields(header: HeaderDefinition, layout: number, place: Place, ca
   ];
 }
 
-/** A BAR's address bits below its size are read-only zero: that is how its size is found (PCI Local Bus 3.0 §6.2.5.1). */
+/**
+ * A BAR's address bits below its size are read-only zero: that is how its size is found (PCI Local Bus 3.0 §6.2.5.1).
+ */
 function barFields(bars: HeaderDefinition['bars']): Field[] {
   return bars.flatMap((bar, index) => {
     if (bar === undefined) return [];
@@ -88,8 +91,8 @@ function barFields(bars: HeaderDefinition['bars']): Field[] {
  *   38  | reserved                         |
  *   3C  | MaxLat | MinGnt | Int pin | line |
  */
-export function typeZeroFields(header: HeaderDefinition & { subsystemVendorId: number; subsystemId: number }, place: Place,
-  capabilities: boolean): Field[] {
+export function typeZeroFields(header: HeaderDefinition & { subsystemVendorId: number; subsystemId: number },
+  place: Place, capabilities: boolean): Field[] {
   return [
     ...commonFields(header, 0, place, capabilities), ...barFields(header.bars),
     field('Subsystem Vendor ID', Pci.SUBSYSTEM_VENDOR_ID, 2, '', { value: header.subsystemVendorId }),
@@ -120,7 +123,8 @@ export function typeOneFields(header: HeaderDefinition, place: Place, capabiliti
     ...commonFields(header, PciBridge.LAYOUT, place, capabilities), ...barFields(header.bars),
     field('Primary Bus Number', PciBridge.PRIMARY_BUS, 1, 'no effect', busNumber),
     field('Secondary Bus Number', PciBridge.SECONDARY_BUS, 1, 'numbers what is behind the bridge', busNumber),
-    field('Subordinate Bus Number', PciBridge.SUBORDINATE_BUS, 1, 'last bus that config cycles are let through to', busNumber),
+    field('Subordinate Bus Number', PciBridge.SUBORDINATE_BUS, 1, 'last bus that config cycles are let through to',
+      busNumber),
     field('Secondary Latency Timer', PciBridge.SECONDARY_LATENCY_TIMER, 1, 'none'),
     field('I/O Base', PciBridge.IO_BASE, 1, 'bits 15:12 in 7:4', { writable: 0xf0 }),
     field('I/O Limit', PciBridge.IO_LIMIT, 1, 'bits 15:12 in 7:4', { writable: 0xf0 }),
@@ -131,6 +135,7 @@ export function typeOneFields(header: HeaderDefinition, place: Place, capabiliti
     field('Prefetchable Memory Limit', PciBridge.PREFETCH_LIMIT, 2, 'bits 31:20 in 15:4', wide),
     field('Prefetchable Base Upper 32 Bits', PciBridge.PREFETCH_BASE_HI, 4, '', { writable: -1 }),
     field('Prefetchable Limit Upper 32 Bits', PciBridge.PREFETCH_LIMIT_HI, 4, '', { writable: -1 }),
-    field('Bridge Control', PciBridge.CONTROL, 2, 'bit 6 resets what is behind the bridge', { writable: BRIDGE_CONTROL_WRITABLE }),
+    field('Bridge Control', PciBridge.CONTROL, 2, 'bit 6 resets what is behind the bridge',
+      { writable: BRIDGE_CONTROL_WRITABLE }),
   ];
 }

@@ -39,15 +39,16 @@ const GRAIN = { memory: 1 << 20, prefetchable: 1 << 20, ports: 1 << 12 } as cons
 const ORDER = { memory: 0, prefetchable: 1, ports: 2 } as const;
 
 /** One window around everything that is needed behind a bridge; undefined, and the window closed, for nothing. */
-export function windowAround(space: Space, behind: readonly Need[], bridge: { what: string; routing: number; config: ConfigAccess }): Need | undefined {
+export function windowAround(space: Space, behind: readonly Need[],
+  bridge: { what: string; routing: number; config: ConfigAccess }): Need | undefined {
   closeWindow(space, bridge.config);
   if (behind.length === 0) return undefined;
   const grain = GRAIN[space];
   const align = Math.max(grain, ...behind.map((need) => need.align));
   const size = Math.ceil(stack(behind, 0, () => {}) / grain) * grain;
   return {
-    what: `the ${space === 'ports' ? 'I/O' : space} window of ${bridge.what}`, routing: bridge.routing, index: 6 + ORDER[space],
-    size, align,
+    what: `the ${space === 'ports' ? 'I/O' : space} window of ${bridge.what}`, routing: bridge.routing,
+    index: 6 + ORDER[space], size, align,
     place: (address) => {
       stack(behind, address, (need, at) => need.place(at));
       openWindow(space, bridge.config, address, size);

@@ -4,7 +4,8 @@ import type { Machine } from '../../src/index';
 import { machineWith, portConfig, Probe } from '../helpers/made-up';
 
 // registers of a type 1 header
-const COMMAND = 0x04, SECONDARY = 0x19, SUBORDINATE = 0x1a, IO_BASE = 0x1c, IO_LIMIT = 0x1d, MEMORY_BASE = 0x20, MEMORY_LIMIT = 0x22,
+const COMMAND = 0x04, SECONDARY = 0x19, SUBORDINATE = 0x1a, IO_BASE = 0x1c, IO_LIMIT = 0x1d, MEMORY_BASE = 0x20,
+  MEMORY_LIMIT = 0x22,
   PREFETCH_BASE = 0x24, PREFETCH_LIMIT = 0x26, PREFETCH_BASE_HI = 0x28, PREFETCH_LIMIT_HI = 0x2c, CONTROL = 0x3e;
 const IO = 1, MEMORY = 2, MASTER = 4;
 
@@ -112,9 +113,12 @@ test('an I/O window of 4 KiB, closed when its base is above its limit', async ()
 
 test('DMA and messages need Bus Master of the function and of every bridge above it', async () => {
   const machine = await machineWith([
-    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' }, { model: 'probe', bdf: '02:03.0' },
+    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' },
+    { model: 'probe', bdf: '02:03.0' },
   ]);
-  const [outer, inner, probe] = ['00:01.0', '01:02.0', '02:03.0'].map((bdf) => new Probe(machine, bdf)) as [Probe, Probe, Probe];
+  const outer = new Probe(machine, '00:01.0');
+  const inner = new Probe(machine, '01:02.0');
+  const probe = new Probe(machine, '02:03.0');
   assert.is(probe.dma(), 1);
   probe.setConfig(COMMAND, 2, MEMORY | MASTER);
   assert.is(probe.dma(), 0);
@@ -175,7 +179,8 @@ test('bus numbers that lead nowhere hide what is behind, and nothing else', asyn
 
 test('an inner bridge is reached only within the numbers of the outer one', async () => {
   const machine = await machineWith([
-    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' }, { model: 'probe', bdf: '02:03.0' },
+    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' },
+    { model: 'probe', bdf: '02:03.0' },
   ]);
   const [outer, inner] = ['00:01.0', '01:02.0'].map((bdf) => new Probe(machine, bdf)) as [Probe, Probe];
   const seen = (bus: number): boolean => portConfig(machine, bus, 3, 0, 0) === 0x77771af4;
@@ -193,11 +198,14 @@ test('an inner bridge is reached only within the numbers of the outer one', asyn
 
 test('secondary bus reset resets and hides all that is behind', async () => {
   const machine = await machineWith([
-    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' }, { model: 'probe', bdf: '02:03.0' },
+    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' },
+    { model: 'probe', bdf: '02:03.0' },
     { model: 'probe', bdf: '00:02.0' },
   ]);
-  const [outer, inner, probe, beside] = ['00:01.0', '01:02.0', '02:03.0', '00:02.0'].map((bdf) => new Probe(machine, bdf)) as
-    [Probe, Probe, Probe, Probe];
+  const outer = new Probe(machine, '00:01.0');
+  const inner = new Probe(machine, '01:02.0');
+  const probe = new Probe(machine, '02:03.0');
+  const beside = new Probe(machine, '00:02.0');
   for (const one of [probe, beside]) {
     one.setConfig(COMMAND, 2, MEMORY | MASTER);
     one.setRegister(0x10, 0x1234);
@@ -220,7 +228,8 @@ test('secondary bus reset resets and hides all that is behind', async () => {
 test('INTx is turned by the device number at each bridge', async () => {
   // (device + pin - 1) mod 4 at each bridge, then line 16 + (device + pin - 1) mod 8 on the root bus
   const machine = await machineWith([
-    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' }, { model: 'probe', bdf: '02:03.0' },
+    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' },
+    { model: 'probe', bdf: '02:03.0' },
     { model: 'probe', bdf: '01:01.0' }, { model: 'probe', bdf: '00:05.0' },
   ]);
   // 02:03.0 INTA -> INTD at 01:02.0 -> device 2, INTD: INTB at 00:01.0 -> 16 + 1 + 1
@@ -236,7 +245,8 @@ test('INTx is turned by the device number at each bridge', async () => {
 
 test('firmware numbers buses depth first, and windows hold what is behind', async () => {
   const machine = await machineWith([
-    { model: 'plain-bridge', bdf: '00:03.0' }, { model: 'plain-bridge', bdf: '00:02.0' }, { model: 'plain-bridge', bdf: '01:04.0' },
+    { model: 'plain-bridge', bdf: '00:03.0' }, { model: 'plain-bridge', bdf: '00:02.0' },
+    { model: 'plain-bridge', bdf: '01:04.0' },
     { model: 'probe', bdf: '02:00.0' }, { model: 'probe', bdf: '02:01.0' }, { model: 'probe', bdf: '03:00.0' },
   ]);
   const numbers = ['00:02.0', '01:04.0', '00:03.0'].map((bdf) => new Probe(machine, bdf).config(0x18));
@@ -262,7 +272,8 @@ test('a bridge with nothing behind it forwards nothing', async () => {
 
 test('what is behind a bridge is removed before it', async () => {
   const { machine } = await pair();
-  assert.throws(() => machine.removeDevice('00:0b.0'), /0000:00:0b.0 leads to 0000:01:00.0; remove what is behind a bridge first/);
+  assert.throws(() => machine.removeDevice('00:0b.0'),
+    /0000:00:0b.0 leads to 0000:01:00.0; remove what is behind a bridge first/);
   machine.removeDevice('01:00.0');
   machine.removeDevice('00:0b.0');
   assert.is(portConfig(machine, 0, 11, 0, 0), 0xffffffff);
@@ -270,7 +281,8 @@ test('what is behind a bridge is removed before it', async () => {
 
 test('nonsense in every register of a bridge ends, and power-on values bring all back', async () => {
   const machine = await machineWith([
-    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' }, { model: 'probe', bdf: '02:03.0' },
+    { model: 'plain-bridge', bdf: '00:01.0' }, { model: 'plain-bridge', bdf: '01:02.0' },
+    { model: 'probe', bdf: '02:03.0' },
     { model: 'plain-bridge', bdf: '00:02.0' }, { model: 'probe', bdf: '03:00.0' },
   ]);
   const all = ['00:01.0', '01:02.0', '02:03.0', '00:02.0', '03:00.0'].map((bdf) => new Probe(machine, bdf));

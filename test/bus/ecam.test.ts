@@ -12,7 +12,8 @@ function read(machine: Machine, off: number, width = 4): number {
   return machine.engine.exports.ecamRead(off, width) >>> 0;
 }
 
-const topology = [{ model: 'root-port', bdf: '00:0b.0' }, { model: 'probe', bdf: '01:00.0' }, { model: 'edu', bdf: '00:06.0' }];
+const topology = [{ model: 'root-port', bdf: '00:0b.0' }, { model: 'probe', bdf: '01:00.0' },
+  { model: 'edu', bdf: '00:06.0' }];
 
 test('nobody is there: ones of the width, and no effect', async () => {
   const machine = await machineWith(topology);
@@ -56,7 +57,9 @@ test('a function without PCI Express reads as ones from 0x100 on', async () => {
 
 test('all widths see what the ports see, and the extended part besides', async () => {
   const machine = await machineWith(topology);
-  for (let off = 0; off < 256; off += 4) assert.is(read(machine, at(1, 0, 0, off)), portConfig(machine, 1, 0, 0, off), `${off}`);
+  for (let off = 0; off < 256; off += 4) {
+    assert.is(read(machine, at(1, 0, 0, off)), portConfig(machine, 1, 0, 0, off), `${off}`);
+  }
   assert.is(read(machine, at(1, 0, 0, 0)), 0x77771af4);
   assert.is(read(machine, at(1, 0, 0, 2), 2), 0x7777);
   assert.is(read(machine, at(1, 0, 0, 1), 1), 0x1a);
@@ -101,7 +104,8 @@ test('a domU gets no frame of it, however it asks', async () => {
         assert.match((error as Error).message, /only the first domain/);
       }
     }
-    assert.throws(() => machine.hypervisor.iomemPermission(domain.domid, 0xd0000, 0x20000, true), /enhanced config space/);
+    assert.throws(() => machine.hypervisor.iomemPermission(domain.domid, 0xd0000, 0x20000, true),
+      /enhanced config space/);
     assert.throws(() => machine.guest(domain).ioremap(ECAM, 4096), /no right to I\/O memory/);
   }
 });

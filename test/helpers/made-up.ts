@@ -22,8 +22,8 @@ export const probe: DeviceDefinition = {
   title: 'Unassigned class: probe',
   engineModel: PASSIVE,
   config: {
-    vendorId: 0x1af4, deviceId: 0x7777, classCode: 0xff0000, revision: 1, subsystemVendorId: 0x1af4, subsystemId: 0x0001,
-    interruptPin: 1,
+    vendorId: 0x1af4, deviceId: 0x7777, classCode: 0xff0000, revision: 1, subsystemVendorId: 0x1af4,
+    subsystemId: 0x0001, interruptPin: 1,
     bars: [
       { kind: 'memory32', size: 0x4000 }, { kind: 'io', size: 32 },
       { kind: 'memory64', size: 0x100000, prefetchable: true },
@@ -38,7 +38,8 @@ export const probe: DeviceDefinition = {
     ],
   },
   registers: [
-    { bar: 0, size: 0x4000, constant: 0, rows: [register('SCRATCH', 0x10, 'keeps what is written', { writeMask: 0xffffffff, reset: 7 })] },
+    { bar: 0, size: 0x4000, constant: 0,
+      rows: [register('SCRATCH', 0x10, 'keeps what is written', { writeMask: 0xffffffff, reset: 7 })] },
     { bar: 1, size: 32, constant: 0, rows: [register('PORT', 0x04, '', { writeMask: 0xffffffff })] },
   ],
   stateSize: 0,
@@ -57,8 +58,10 @@ export const plainBridge: DeviceDefinition = {
   stateSize: 0,
 };
 
-export async function machineWith(devices: MachineDescription['devices'] = [], more: Partial<MachineDescription> = {}): Promise<Machine> {
-  return Machine.create({ memory: '16MiB', dom0: { memory: '4MiB' }, owner: 'native', devices, ...more }, { models: [probe, plainBridge] });
+export async function machineWith(devices: MachineDescription['devices'] = [],
+  more: Partial<MachineDescription> = {}): Promise<Machine> {
+  return Machine.create({ memory: '16MiB', dom0: { memory: '4MiB' }, owner: 'native', devices, ...more },
+    { models: [probe, plainBridge] });
 }
 
 /** Config space and registers of one function, and DMA by it, past all gates. */
@@ -114,13 +117,17 @@ export class Probe {
   /** Vectors of the messages that have come. */
   vectors(): number[] {
     const found: number[] = [];
-    for (let one = this.machine.engine.pollMessage(); one !== undefined; one = this.machine.engine.pollMessage()) found.push(one.vector);
-    return found;
+    for (;;) {
+      const message = this.machine.engine.pollMessage();
+      if (message === undefined) return found;
+      found.push(message.vector);
+    }
   }
 }
 
 /** What a config cycle from the root sees: through ports 0xCF8 and 0xCFC. */
-export function portConfig(machine: Machine, bus: number, device: number, fn: number, off: number, width: 1 | 2 | 4 = 4): number {
+export function portConfig(machine: Machine, bus: number, device: number, fn: number, off: number,
+  width: 1 | 2 | 4 = 4): number {
   machine.engine.exports.portWrite(0xcf8, 4, 0x80000000 | bus << 16 | device << 11 | fn << 8 | (off & 0xfc));
   return machine.engine.exports.portRead(0xcfc + (off & 3), width) >>> 0;
 }

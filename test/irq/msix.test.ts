@@ -1,9 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Machine } from '../../src/index';
-import { machineWith, Probe } from '../helpers/made-up';
+import { Machine } from '../../src/index';
+import { msixCapability } from '../../src/pci/capabilities/msix';
+import { machineWith, Probe, probe as probeDefinition } from '../helpers/made-up';
 
-// MSI capability at 0x50 (64 bits, masking, 8 vectors), MSI-X at 0x70 (5 vectors, table at 0x1000, PBA at 0x2008 of BAR 0)
+// MSI capability at 0x50 (64 bits, masking, 8 vectors), MSI-X at 0x70 (5 vectors, in BAR 0: table at 0x1000, pending
+// bits
+// at 0x2008)
 const MSI = 0x50, MSI_CONTROL = 0x52, MSI_DATA = 0x5c, MSI_MASK = 0x60, MSI_PENDING = 0x64;
 const MSIX_CONTROL = 0x72, ENABLE = 0x8000, FUNCTION_MASK = 0x4000;
 const TABLE = 0x1000, PBA = 0x2008;
@@ -191,9 +194,11 @@ test('a write of another device into the table unmasks too', async () => {
 });
 
 test('with interrupt remapping each vector has its entry, and nobody else may use it', async () => {
-  const machine = await machineWith([{ model: 'probe', bdf: '00:04.0' }, { model: 'probe', bdf: '00:05.0' }], { iommu: 'vtd', owner: 'xen' });
+  const machine = await machineWith([{ model: 'probe', bdf: '00:04.0' }, { model: 'probe', bdf: '00:05.0' }],
+    { iommu: 'vtd', owner: 'xen' });
   const [probe, other] = ['00:04.0', '00:05.0'].map((bdf) => new Probe(machine, bdf)) as [Probe, Probe];
-  const entries = [0x51, 0x52].map((vector) => machine.hypervisor.iommu?.remapInterrupt(machine.routingOf('00:04.0'), vector, 0));
+  const entries = [0x51, 0x52].map((vector) =>
+    machine.hypervisor.iommu?.remapInterrupt(machine.routingOf('00:04.0'), vector, 0));
   for (const one of [probe, other]) {
     one.setConfig(4, 2, 6);
     entries.forEach((entry, vector) => {
@@ -206,10 +211,43 @@ test('with interrupt remapping each vector has its entry, and nobody else may us
   other.message(0);
   other.message(1);
   assert.equal(other.vectors(), []);
-  assert.equal(machine.hypervisor.iommu?.takeFaults().map(({ requester, reason }) => [requester, reason]), [[0x28, 0x26], [0x28, 0x26]]);
+  assert.equal(machine.hypervisor.iommu?.takeFaults().map(({ requester, reason }) => [requester, reason]),
+    [[0x28, 0x26], [0x28, 0x26]]);
   probe.message(1);
   probe.message(0);
   assert.equal(probe.vectors(), [0x52, 0x51]);
+});
+
+/** The probe with other MSI-X. */
+function variant(vectors: number, table: number, pending: number): typeof probeDefinition {
+  const msix = msixCapability({ off: 0x70, vectors, table: { bar: 0, off: table }, pending: { bar: 0, off: pending } });
+  const config = { ...probeDefinition.config, capabilities: [msix] } as NonNullable<typeof probeDefinition.config>;
+  return { ...probeDefinition, model: 'variant', config };
+}
+
+test('a table over the device\'s own registers is refused', async () => {
+  const made = Machine.create({ memory: '16MiB', devices: [{ model: 'variant', bdf: '00:04.0' }] },
+    { models: [variant(4, 0, 0x2000)] });
+  try {
+    await made;
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, /SCRATCH and MSIX_ADDRESS\[1\] of variant overlap in BAR 0; move the MSI-X table/);
+  }
+});
+
+test('64 vectors, with pending bits in two dwords', async () => {
+  const machine = await Machine.create({ memory: '16MiB', devices: [{ model: 'variant', bdf: '00:04.0' }] },
+    { models: [variant(64, TABLE, PBA)] });
+  const probe = new Probe(machine, '00:04.0');
+  probe.setConfig(4, 2, 6);
+  program(probe, 64);
+  probe.setConfig(MSIX_CONTROL, 2, ENABLE | FUNCTION_MASK);
+  for (const vector of [63, 32, 0, 31]) probe.message(vector);
+  assert.equal([probe.register(PBA), probe.register(PBA + 4)], [0x80000001, 0x80000001]);
+  probe.setConfig(MSIX_CONTROL, 2, ENABLE);
+  probe.service();
+  assert.equal(probe.vectors(), [0x40, 0x5f, 0x60, 0x7f]);
 });
 
 // ---- MSI with more vectors than one

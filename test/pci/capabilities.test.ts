@@ -9,7 +9,8 @@ import { type ConfigDefinition, type ConfigImage, buildConfig } from '../../src/
 import { PortcullisError } from '../../src/index';
 
 const BASE: ConfigDefinition = {
-  vendorId: 0x1234, deviceId: 0x5678, classCode: 0xff0102, revision: 9, subsystemVendorId: 0, subsystemId: 0, interruptPin: 0,
+  vendorId: 0x1234, deviceId: 0x5678, classCode: 0xff0102, revision: 9, subsystemVendorId: 0, subsystemId: 0,
+  interruptPin: 0,
   bars: [{ kind: 'memory32', size: 0x2000 }],
 };
 
@@ -36,26 +37,35 @@ test('a BAR of no power of two, beyond the header or over another is refused', (
   refused(() => ({ bars: [{ kind: 'memory32', size: 0x3000 }] }), 'BAD_BAR', /BAR 0 has 12288 bytes; .* power of two/);
   refused(() => ({ bars: [{ kind: 'memory32', size: 8 }] }), 'BAD_BAR', /from 16/);
   refused(() => ({ bars: [{ kind: 'io', size: 512 }] }), 'BAD_BAR', /I\/O BAR has a power of two from 4 to 256/);
-  refused(() => ({ bars: [{ kind: 'memory64', size: 0x1000 }, { kind: 'io', size: 4 }] }), 'BAD_BAR', /BAR 0 is 64 bits wide and overlaps BAR 1/);
-  refused(() => ({ bars: [, , , , , { kind: 'memory64', size: 0x1000 }] as ConfigDefinition['bars'] }), 'BAD_BAR', /BAR 5 is beyond/);
-  refused(() => ({ bridge: true, bars: [, , { kind: 'memory32', size: 0x1000 }] as ConfigDefinition['bars'] }), 'BAD_BAR', /two registers of a type 1/);
+  refused(() => ({ bars: [{ kind: 'memory64', size: 0x1000 }, { kind: 'io', size: 4 }] }), 'BAD_BAR',
+    /BAR 0 is 64 bits wide and overlaps BAR 1/);
+  refused(() => ({ bars: [, , , , , { kind: 'memory64', size: 0x1000 }] as ConfigDefinition['bars'] }), 'BAD_BAR',
+    /BAR 5 is beyond/);
+  refused(() => ({ bridge: true, bars: [, , { kind: 'memory32', size: 0x1000 }] as ConfigDefinition['bars'] }),
+    'BAD_BAR', /two registers of a type 1/);
 });
 
 test('a capability at a wrong place, over another or twice is refused', () => {
-  refused(() => ({ capabilities: [pmCapability({ off: 0x3c })] }), 'BAD_CAPABILITY', /power management capability is at 0x3c/);
+  refused(() => ({ capabilities: [pmCapability({ off: 0x3c })] }), 'BAD_CAPABILITY',
+    /power management capability is at 0x3c/);
   refused(() => ({ capabilities: [pmCapability({ off: 0x42 })] }), 'BAD_CAPABILITY', /multiple of 4/);
   refused(() => ({ capabilities: [pmCapability({ off: 0xfc })] }), 'BAD_CAPABILITY', /takes 8 bytes/);
-  refused(() => ({ capabilities: [pmCapability({ off: 0x40 }), msiCapability({ off: 0x44, vectors: 1, wide: false })] }),
+  refused(() => ({ capabilities: [pmCapability({ off: 0x40 }),
+    msiCapability({ off: 0x44, vectors: 1, wide: false })] }),
     'BAD_CAPABILITY', /power management capability at 0x40 to 0x47 overlaps the MSI capability at 0x44/);
-  refused(() => ({ capabilities: [pmCapability({ off: 0x40 }), pmCapability({ off: 0x50 })] }), 'BAD_CAPABILITY', /twice/);
-  refused(() => ({ capabilities: [aerCapability({ off: 0x100 })] }), 'BAD_CAPABILITY', /needs a PCI Express capability/);
+  refused(() => ({ capabilities: [pmCapability({ off: 0x40 }), pmCapability({ off: 0x50 })] }), 'BAD_CAPABILITY',
+    /twice/);
+  refused(() => ({ capabilities: [aerCapability({ off: 0x100 })] }), 'BAD_CAPABILITY',
+    /needs a PCI Express capability/);
   refused(() => ({ capabilities: [expressCapability({ off: 0x40, type: 'endpoint' }), aerCapability({ off: 0x140 })] }),
     'BAD_CAPABILITY', /begins at 0x100/);
 });
 
 test('numbers of vectors that cannot be are refused', () => {
-  refused(() => ({ capabilities: [msiCapability({ off: 0x40, vectors: 3, wide: true })] }), 'BAD_CAPABILITY', /1, 2, 4, 8, 16 or 32/);
-  refused(() => ({ capabilities: [msiCapability({ off: 0x40, vectors: 64, wide: true })] }), 'BAD_CAPABILITY', /64 vectors/);
+  refused(() => ({ capabilities: [msiCapability({ off: 0x40, vectors: 3, wide: true })] }), 'BAD_CAPABILITY',
+    /1, 2, 4, 8, 16 or 32/);
+  refused(() => ({ capabilities: [msiCapability({ off: 0x40, vectors: 64, wide: true })] }), 'BAD_CAPABILITY',
+    /64 vectors/);
   const msix = (vectors: number, table: number, pending: number, bar = 0) => () => ({
     capabilities: [msixCapability({ off: 0x40, vectors, table: { bar, off: table }, pending: { bar, off: pending } })],
   });
@@ -69,12 +79,14 @@ test('numbers of vectors that cannot be are refused', () => {
 
 test('a config space without PCI Express has 256 bytes, one with it 4096', () => {
   assert.is(buildConfig(BASE).value.length, 256);
-  assert.is(buildConfig({ ...BASE, capabilities: [expressCapability({ off: 0x40, type: 'endpoint' })] }).value.length, 4096);
+  assert.is(buildConfig({ ...BASE, capabilities: [expressCapability({ off: 0x40, type: 'endpoint' })] }).value.length,
+    4096);
 });
 
 test('capabilities are linked in the order of their offsets', () => {
   const image = buildConfig({ ...BASE, capabilities: [
-    expressCapability({ off: 0x80, type: 'endpoint' }), pmCapability({ off: 0x40 }), msiCapability({ off: 0x50, vectors: 1, wide: false }),
+    expressCapability({ off: 0x80, type: 'endpoint' }), pmCapability({ off: 0x40 }),
+    msiCapability({ off: 0x50, vectors: 1, wide: false }),
   ] });
   assert.is(word(image, 0x34, 1), 0x40);
   assert.is(word(image, 0x06, 2), 0x0010);
@@ -129,7 +141,8 @@ test('power management: state writable, no soft reset read-only', () => {
 });
 
 test('PCI Express: an endpoint on the root bus is integrated and has no link', () => {
-  const definition = { ...BASE, capabilities: [expressCapability({ off: 0x40, type: 'endpoint', speed: 8, width: 4 })] };
+  const definition = { ...BASE,
+    capabilities: [expressCapability({ off: 0x40, type: 'endpoint', speed: 8, width: 4 })] };
   const integrated = buildConfig(definition, { rootBus: true, multiFunction: false });
   assert.is(word(integrated, 0x42, 2), 0x0092);
   assert.is(word(integrated, 0x4c), 0);
@@ -145,7 +158,8 @@ test('PCI Express: an endpoint on the root bus is integrated and has no link', (
 
 test('a multi-function device says so', () => {
   assert.is(word(buildConfig(BASE, { rootBus: true, multiFunction: true }), 0x0e, 1), 0x80);
-  assert.is(word(buildConfig({ ...BASE, bridge: true, bars: [] }, { rootBus: true, multiFunction: true }), 0x0e, 1), 0x81);
+  assert.is(word(buildConfig({ ...BASE, bridge: true, bars: [] }, { rootBus: true, multiFunction: true }), 0x0e, 1),
+    0x81);
 });
 
 test('a bridge has windows and bus numbers to write', () => {

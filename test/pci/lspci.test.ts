@@ -5,7 +5,8 @@ import { compareGolden, readDump } from '../../scripts/lspci.mjs';
 import { machineWith, Probe } from '../helpers/made-up';
 import { skipTest } from '../helpers/skip';
 
-const devices = [{ model: 'root-port', bdf: '00:0b.0' }, { model: 'probe', bdf: '01:00.0' }, { model: 'edu', bdf: '00:04.0' }];
+const devices = [{ model: 'root-port', bdf: '00:0b.0' }, { model: 'probe', bdf: '01:00.0' },
+  { model: 'edu', bdf: '00:04.0' }];
 
 test('a dump has every function in the order of its address, 256 or 4096 bytes of it', async () => {
   const dump = (await machineWith(devices)).lspci();
@@ -29,8 +30,9 @@ test('a dump shows what has been written', async () => {
 });
 
 const lspci = findProgram('lspci');
-if (lspci === undefined) skipTest('lspci reads an endpoint behind a root port', 'no lspci here (Debian\'s package pciutils)');
-else {
+if (lspci === undefined) {
+  skipTest('lspci reads an endpoint behind a root port', 'no lspci here (Debian\'s package pciutils)');
+} else {
   test('lspci reads an endpoint behind a root port: MSI, MSI-X, link, AER, serial number', async () => {
     const machine = await machineWith(devices);
     const probe = new Probe(machine, '01:00.0');

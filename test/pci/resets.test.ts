@@ -113,7 +113,8 @@ test('a bus reset by the host leaves the bridge as it is', async () => {
 });
 
 test('a system reset: functions, bridges, queues, config address, IOMMU; memory stays', async () => {
-  const machine = await machineWith([{ model: 'root-port', bdf: '00:01.0' }, { model: 'probe', bdf: '01:00.0' }, { model: 'edu', bdf: '00:02.0' }],
+  const machine = await machineWith([{ model: 'root-port', bdf: '00:01.0' }, { model: 'probe', bdf: '01:00.0' },
+    { model: 'edu', bdf: '00:02.0' }],
     { iommu: 'vtd', owner: 'xen' });
   const { engine } = machine;
   const probe = new Probe(machine, '01:00.0');

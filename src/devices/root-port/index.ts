@@ -1,6 +1,6 @@
-// PCI Express root port, with the ids of QEMU's generic one (docs/pcie.txt). What it forwards, numbers, gates and resets
-// is in assembly/bus/bridges and assembly/paths/reset. It stands on bus 0. Left out: slots and hot plug, link training,
-// error reporting, power management events, access control services.
+// PCI Express root port, with the ids of QEMU's generic one (docs/pcie.txt). What it forwards, numbers, gates and
+// resets is in assembly/bus/bridges and assembly/paths/reset. It stands on bus 0. Left out: slots and hot plug, link
+// training, error reporting, power management events, access control services.
 import { Model } from '../../../assembly/spec/state';
 import { aerCapability } from '../../pci/capabilities/aer';
 import { expressCapability } from '../../pci/capabilities/express';

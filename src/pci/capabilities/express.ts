@@ -47,7 +47,8 @@ const LNKCTL_WRITABLE = 0x00c3;
  * port, the link is always up. Completion timeouts, ASPM, retraining and slots are not modelled.
  */
 export function expressCapability(options: ExpressOptions): Capability {
-  return { name: 'PCI Express', id: PciCap.EXP, off: options.off, size: PciExp.SIZE, fields: (place) => expressFields(options, place) };
+  return { name: 'PCI Express', id: PciCap.EXP, off: options.off, size: PciExp.SIZE,
+    fields: (place) => expressFields(options, place) };
 }
 
 function expressFields(options: ExpressOptions, place: Place): Field[] {
@@ -59,9 +60,11 @@ function expressFields(options: ExpressOptions, place: Place): Field[] {
   const rate = SPEEDS[speed];
   const link = rate | width << PciExp.LNKCAP_WIDTH_SHIFT;
   const fields = [
-    field('PCI Express Capabilities', PciExp.FLAGS, 2, 'version 2, type', { value: PciExp.FLAGS_VERSION | number << PciExp.FLAGS_TYPE_SHIFT }),
+    field('PCI Express Capabilities', PciExp.FLAGS, 2, 'version 2, type',
+      { value: PciExp.FLAGS_VERSION | number << PciExp.FLAGS_TYPE_SHIFT }),
     field('Device Capabilities', PciExp.DEVCAP, 4, '', { value: capable }),
-    field('Device Control', PciExp.DEVCTL, 2, 'kept; bit 15 resets an endpoint', { value: DEVCTL_RESET, writable: DEVCTL_WRITABLE }),
+    field('Device Control', PciExp.DEVCTL, 2, 'kept; bit 15 resets an endpoint',
+      { value: DEVCTL_RESET, writable: DEVCTL_WRITABLE }),
     field('Device Status', PciExp.DEVSTA, 2, 'errors seen', { clearable: PciExp.DEVSTA_RW1C }),
     field('Device Capabilities 2', PciExp.DEVCAP2, 4, ''),
     field('Device Control 2', PciExp.DEVCTL2, 2, 'none'),
@@ -71,7 +74,8 @@ function expressFields(options: ExpressOptions, place: Place): Field[] {
     field('Link Capabilities', PciExp.LNKCAP, 4, 'speed, lanes, port number',
       { value: link | (root ? PciExp.LNKCAP_ACTIVE_REPORTING : 0) | port << PciExp.LNKCAP_PORT_SHIFT }),
     field('Link Control', PciExp.LNKCTL, 2, 'no effect', { writable: LNKCTL_WRITABLE }),
-    field('Link Status', PciExp.LNKSTA, 2, 'speed and lanes in use', { value: link | PciExp.LNKSTA_SLOT_CLOCK | (root ? PciExp.LNKSTA_ACTIVE : 0) }),
+    field('Link Status', PciExp.LNKSTA, 2, 'speed and lanes in use',
+      { value: link | PciExp.LNKSTA_SLOT_CLOCK | (root ? PciExp.LNKSTA_ACTIVE : 0) }),
     field('Link Capabilities 2', PciExp.LNKCAP2, 4, 'speeds supported', { value: ((1 << rate) - 1) << 1 }),
     field('Link Control 2', PciExp.LNKCTL2, 2, 'target speed', { value: rate, writable: 0xf }),
   );

@@ -33,9 +33,10 @@ export function msixCapability({ off, vectors, table, pending }: MsixOptions): C
     refuse('MSI-X', `has ${vectors} vectors; it has 1 to ${Msix.VECTORS_MAX}`, { vectors });
   }
   for (const [what, place] of [['table', table], ['pending bits', pending]] as const) {
-    if (!Number.isInteger(place.off) || place.off < 0 || place.off % 8 !== 0 || !Number.isInteger(place.bar) || place.bar < 0 || place.bar > 5) {
-      refuse('MSI-X', `has its ${what} at offset ${place.off} of BAR ${place.bar}; the offset is a multiple of 8, the BAR 0 to 5`,
-        { ...place });
+    if (!Number.isInteger(place.off) || place.off < 0 || place.off % 8 !== 0 || !Number.isInteger(place.bar)
+      || place.bar < 0 || place.bar > 5) {
+      refuse('MSI-X', `has its ${what} at offset ${place.off} of BAR ${place.bar}; the offset is a multiple of 8, the `
+        + 'BAR 0 to 5', { ...place });
     }
   }
   return {
