@@ -9,3 +9,4 @@ export {
   tableFrameGive, tableFrameTake, windowAnswer, windowMap,
   windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';
+export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';

@@ -121,6 +121,11 @@ export class Hypervisor {
     if (count < 1 || firstMfn + count > Machine.MFN_LIMIT) {
       throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
     }
+    if (allow && domid !== 0 && firstMfn <= Machine.ECAM_LAST_MFN && firstMfn + count > Machine.ECAM_FIRST_MFN) {
+      throw new HypercallError('EPERM',
+        `frames 0x${firstMfn.toString(16)} and ${count - 1} more hold the enhanced config space, `
+        + 'through which any device could be reached; only the first domain may have it', { domid, firstMfn, count });
+    }
     if (allow) domain.iomem.add(firstMfn, firstMfn + count - 1);
     else domain.iomem.remove(firstMfn, firstMfn + count - 1);
   }
