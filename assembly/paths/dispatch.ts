@@ -56,8 +56,10 @@ export function deviceStep(b: usize, fn: u32, budget: u32): bool {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Step(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
-  if (fn == VTD_FUNCTION) return queueDrain(b, budget);
-  return false;
+  if (fn != VTD_FUNCTION) return false;
+  // a queue that is not empty after this has used up the budget: it can go on
+  queueDrain(b, budget);
+  return true;
 }
 
 /** Requests work for every function whose deadline has come. */
