@@ -176,7 +176,7 @@ export function barsUpdate(b: usize, fn: u32): void {
     const size = load<u32>(record, BarRecord.SIZE);
     if (kind == BarKind.IO) {
       const port = raw & ~(<u32>PciBar.IO_FLAGS);
-      barMap(b, fn, bar, up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port + size <= 0x10000, port);
+      barMap(b, fn, bar, up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port <= 0x10000 - size, port);
       continue;
     }
     let address = <u64>(raw & ~(<u32>PciBar.MEMORY_FLAGS));
