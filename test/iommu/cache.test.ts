@@ -333,9 +333,9 @@ contexts('are dropped globally, by domain, by device, by device with a function 
   const sids = [0x0310, 0x0311, 0x0312, 0x0314, 0x0318];
   const fns = [m.fn, ...sids.slice(1).map((sid) => m.add(edu, sid).fn)];
   sids.forEach((sid, i) => m.tables(root, i < 2 ? 7 : 8, 4, sid));
-  const dropped = (...descriptor: Parameters<BareMachine['submit']>): string => {
+  const dropped = (descriptor: [bigint, bigint]): string => {
     for (const fn of fns) m.dmaRead(0n, 4, fn);
-    m.submit(...descriptor);
+    m.submit(descriptor);
     return fns.map((fn) => (contextMiss(m, fn) ? '.' : '#')).join('');
   };
   assert.is(dropped(contextGlobal()), '.....');
