@@ -185,6 +185,13 @@ export class BareMachine {
     this.setQword(table, Number(iova >> BigInt(12 + 9 * (level - 1)) & 511n) * 8, entry);
   }
 
+  /** After the state has been put back to where it was before the first table and descriptor were made. */
+  rewind(): void {
+    this.#nextTable = FIRST_FREE_TABLE;
+    this.#tail = 0;
+    this.#mark = this.engine.counters();
+  }
+
   // ---- DMA of the function
 
   dmaRead(iova: bigint, length: number, fn = this.fn): { status: number; bytes: number[] } {
