@@ -5,6 +5,7 @@ export {
   functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionPowerOn, functionReset, guestIn,
   guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
   invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
-  linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService, service, setup,
-  tableFrameGive, tableFrameTake, windowMap, windowUnmap,
+  iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService, service, setup,
+  tableFrameGive, tableFrameTake, windowAnswer, windowMap,
+  windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';

@@ -38,9 +38,10 @@ function tableTake(b: usize): u32 {
   return mfn;
 }
 
-/** An IO domain with an empty root table of four levels; only frames of domain `owner` may be mapped in it. */
-export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32): Status {
+/** An IO domain with an empty root table of 3 to 5 levels; only frames of domain `owner` may be mapped in it. */
+export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32, levels: u32): Status {
   if (slot >= <u32>Machine.IO_DOMAINS || did >= <u32>IommuState.DOMAIN_IDS || owner > <u32>DomId.NONE) return Status.RANGE;
+  if (levels < 3 || levels > 5) return Status.RANGE;
   if (ioDomainPresent(b, slot)) return Status.IN_USE;
   const root = tableTake(b);
   if (root == 0) return Status.FULL;
@@ -49,7 +50,7 @@ export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32): Statu
   store<u32>(record, 1, IoDomainRecord.PRESENT);
   store<u32>(record, did, IoDomainRecord.DID);
   store<u32>(record, root, IoDomainRecord.ROOT_MFN);
-  store<u32>(record, 4, IoDomainRecord.LEVELS);
+  store<u32>(record, levels, IoDomainRecord.LEVELS);
   store<u32>(record, owner, IoDomainRecord.OWNER);
   return Status.OK;
 }
@@ -136,22 +137,27 @@ export function ioMap(b: usize, slot: u32, dfn: u32, mfn: u32, pages: u32, right
   for (let i: u32 = 0; i < pages; i++) if ((leafFind(b, record, dfn + i) & 3) != 0) return Status.IN_USE;
   let done: u32 = 0;
   while (done < pages) {
-    const level: u32 = ((dfn + done) & 511) == 0 && ((mfn + done) & 511) == 0 && pages - done >= 512
-      && entryIsGap(b, record, dfn + done) ? 2 : 1;
+    const level = largestLeaf(b, record, dfn + done, mfn + done, pages - done);
     const status = leafMap(b, record, dfn + done, mfn + done, rights & 3, level);
     if (status != Status.OK) {
       ioUnmap(b, slot, dfn, done);
       return status;
     }
-    done += level == 2 ? 512 : 1;
+    done += 1 << (9 * (level - 1));
   }
   return Status.OK;
 }
 
-/** Whether the 2 MiB slot of a page holds no table: only then may a superpage go there. */
-function entryIsGap(b: usize, record: usize, dfn: u64): bool {
-  const ptr = entryFor(b, record, dfn, 2, true);
-  return ptr != 0 && load<u64>(ptr) == 0;
+/** Level of the largest leaf that alignment, length and the tables that are there allow. */
+function largestLeaf(b: usize, record: usize, dfn: u32, mfn: u32, pages: u32): u32 {
+  for (let level: u32 = 3; level > 1; level--) {
+    const whole = <u32>1 << (9 * (level - 1));
+    if (((dfn | mfn) & (whole - 1)) != 0 || pages < whole) continue;
+    // only where no table hangs: one may be there, empty, from smaller pages
+    const ptr = entryFor(b, record, dfn, level, true);
+    if (ptr != 0 && load<u64>(ptr) == 0) return level;
+  }
+  return 1;
 }
 
 /** Unmaps `pages` pages; pages that are not mapped are passed over. No cache is touched here. */

@@ -16,8 +16,9 @@ import * as hypercall from '../iommu/hypercall';
 import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
+import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
-import { iovaSetup } from '../drivers/iova';
+import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
 import * as config from './config';
@@ -68,8 +69,9 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
 
 // ---- machine memory
 
-export function windowMap(firstMfn: u32, number: u32, ptr: u32): Status {
-  return windows.windowMap(stateBase(), firstMfn, number, ptr);
+/** `kind` is WindowKind, `readOnly` 0 or 1; `ptr` counts for linear windows only. */
+export function windowMap(firstMfn: u32, number: u32, ptr: u32, kind: u32, readOnly: u32): Status {
+  return windows.windowMap(stateBase(), firstMfn, number, ptr, kind, readOnly != 0);
 }
 
 export function windowUnmap(firstMfn: u32): Status {
@@ -217,6 +219,27 @@ export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
 
 // ---- deferred work and interrupts
 
+/** Offset of the request that a function has made to a message window and that waits for the host, 0 when none does. */
+export function windowRequest(fn: u32): u32 {
+  return functionPresent(stateBase(), fn) ? journal.journalPoll(stateBase(), fn) : 0;
+}
+
+/** Number of that request, to answer it by. */
+export function windowRequestSerial(fn: u32): u32 {
+  return functionPresent(stateBase(), fn) ? journal.journalSerial(stateBase(), fn) : 0;
+}
+
+/**
+ * The host has answered: a read's bytes are in the request's data. `answer` 0 done, 1 refused. ABSENT when the device
+ * has given the request up, by a reset say.
+ */
+export function windowAnswer(fn: u32, serial: u32, answer: u32): Status {
+  if (!functionPresent(stateBase(), fn)) return Status.ABSENT;
+  const status = journal.journalAnswer(stateBase(), fn, serial, answer);
+  if (status == Status.OK) workRequest(stateBase(), fn);
+  return status;
+}
+
 export function service(now: f64, budget: u32): u32 {
   return serviceRun(stateBase(), <u64>now, budget);
 }
@@ -238,8 +261,8 @@ export function messagePop(): u32 {
 
 // ---- IOMMU, the hypervisor's side
 
-export function ioDomainCreate(slot: u32, did: u32, owner: u32): Status {
-  return tables.ioDomainCreate(stateBase(), slot, did, owner);
+export function ioDomainCreate(slot: u32, did: u32, owner: u32, levels: u32): Status {
+  return tables.ioDomainCreate(stateBase(), slot, did, owner, levels);
 }
 
 export function ioDomainDestroy(slot: u32): Status {
@@ -280,6 +303,15 @@ export function iommuOpFlush(dom: u32, dfn: u32, pages: u32): Status {
 /** An empty iova allocator in the DmaMap at `mapOff`, whose MODE, DOMAIN, MASK, ALLOCATOR and LIMIT are set. */
 export function dmaMapSetup(mapOff: u32): void {
   iovaSetup(stateBase() + mapOff);
+}
+
+/** The allocator alone, for ageing it: first page of a run, 0 when there is none. `pages` is 1 to 32. */
+export function iovaTake(mapOff: u32, pages: u32): u32 {
+  return iovaAlloc(stateBase(), stateBase() + mapOff, pages);
+}
+
+export function iovaGive(mapOff: u32, page: u32, pages: u32): void {
+  iovaFree(stateBase(), stateBase() + mapOff, page, pages);
 }
 
 /** Low half of the bus address; the high half is in RESULT_HI, and RESULT_STATUS tells whether there is one. */

@@ -1,12 +1,17 @@
 // What a guest can do: load and store at a guest address, in and out at a port. The gate is in front of everything:
 // the guest's map for memory (rights were checked when an entry was made), the port bitmap for ports. A refused
 // access is counted and recorded, reads as ones and changes nothing.
-import { Machine, MapEntry } from '../spec/machine';
+import { Machine, MapEntry, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
-import { BarRecord, PortEntry, RefusedKind, State } from '../spec/state';
+import { BarRecord, PortEntry, RefusedKind, State, WindowRecord } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
-import { frameDirty, framePtr } from '../memory/windows';
+import { trace, traceDetail } from '../memory/trace';
+import { windowRead, windowWrite } from '../memory/host';
+import {
+  frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
+} from '../memory/windows';
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
@@ -51,7 +56,34 @@ function pageAllowed(b: usize, dom: u32, address: u64, write: bool): bool {
   const entry = guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
   const kind = entry >> MapEntry.KIND_SHIFT;
   if (kind == MapEntry.NONE || (write && (entry >> MapEntry.WRITABLE_BIT & 1) == 0)) return false;
-  return kind == MapEntry.MMIO || framePtr(b, entry & MapEntry.MFN_MASK) != 0;
+  return kind == MapEntry.MMIO || ramReachable(b, entry & MapEntry.MFN_MASK, write);
+}
+
+/** Whether the CPU can load from (store to) a frame of RAM: message windows it cannot, their host is elsewhere. */
+function ramReachable(b: usize, mfn: u32, write: bool): bool {
+  if (framePtr(b, mfn) != 0) return true;
+  const window = windowOf(b, mfn);
+  return window != 0 && windowKind(window) != WindowKind.MESSAGE && !(write && windowReadOnly(window));
+}
+
+/** A load from RAM that is not linear and writable: through a scratch word. */
+function windowLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
+  const window = windowOf(b, mfn);
+  const mpa = <u64>mfn << Machine.PAGE_SHIFT | within;
+  if (windowKind(window) == WindowKind.LINEAR) return ramLoad(b, windowBytePtr(b, window, mpa), width);
+  const off = windowOffset(window, mpa);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  if (windowRead(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) return ones(b, Status.FAULT);
+  return ramLoad(b, b + State.ACCESS_SCRATCH, width);
+}
+
+function windowStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
+  const window = windowOf(b, mfn);
+  const off = windowOffset(window, <u64>mfn << Machine.PAGE_SHIFT | within);
+  ramStore(b + State.ACCESS_SCRATCH, width, lo, hi);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  if (windowWrite(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) result(b, Status.FAULT);
+  else frameDirty(b, mfn);
 }
 
 /** Over two pages: byte by byte, each through its own page; refused as a whole when one of the pages is. */
@@ -99,10 +131,13 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   if (kind == MapEntry.RAM) {
     const frame = framePtr(b, mfn);
     if (frame != 0) return ramLoad(b, frame + within, width);
+    if (ramReachable(b, mfn, false)) return windowLoad(b, mfn, within, width);
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-    return at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    const value = at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    trace(b, TraceCategory.MMIO, dom, address, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
+    return value;
   }
   accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
   return ones(b, Status.REFUSED);
@@ -124,11 +159,13 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
         frameDirty(b, mfn);
         return;
       }
+      if (ramReachable(b, mfn, true)) return windowStore(b, mfn, within, width, lo, hi);
     } else {
       count(b, Counter.GUEST_MMIO_WRITES);
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
       if (at == 0) result(b, Status.NOTHING);
       else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
+      trace(b, TraceCategory.MMIO, dom, address, lo, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
       return;
     }
   }
@@ -197,7 +234,9 @@ export function guestIn(b: usize, dom: u32, port: u32, width: u32): u32 {
     return ones(b, Status.REFUSED);
   }
   count(b, Counter.GUEST_PORT_READS);
-  return portRead(b, port, width);
+  const value = portRead(b, port, width);
+  trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
+  return value;
 }
 
 export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32): void {
@@ -208,4 +247,5 @@ export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32):
   }
   count(b, Counter.GUEST_PORT_WRITES);
   portWrite(b, port, width, value);
+  trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
 }

@@ -128,7 +128,7 @@ export const enum ForwardRun {
   RECEIVED = 0x10,
   RECEIVED_MISMATCHES = 0x18,
   SENT = 0x20,
-  /** Rounds without progress before the run gives up. */
-  STALLED = 0x28,
+  /** State of the generator that says how many packets come in a burst (not 0). */
+  ARRIVALS = 0x28,
   SIZE = 0x40,
 }

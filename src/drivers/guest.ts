@@ -1,5 +1,5 @@
 import { DmaMap, DmaDirection, IovaMode, MapMode } from '../../assembly/spec/driver';
-import type { Engine } from '../engine/index';
+import { type Engine, Random } from '../engine/index';
 import { PortcullisError } from '../errors';
 import type { ConfigAccess } from '../pci/access';
 
@@ -50,10 +50,14 @@ export interface DmaOptions {
   allocator?: 'magazine' | 'tree';
   /** Pages kept for bouncing what is not contiguous or beyond the mask (direct mode). */
   bouncePages?: number;
+  /** Seed by which the iova allocator is aged before use (strict and lazy); without one it is fresh from boot. */
+  age?: number;
 }
 
 const MODES = { direct: MapMode.DIRECT, strict: MapMode.STRICT, lazy: MapMode.LAZY, 'guest-frame': MapMode.GUEST_FRAME };
 const IOVA_LIMIT = 0x100000;
+/** Pages that an aged allocator has handed out and taken back in any order: 128 regions of 2 MiB. */
+const AGED_PAGES = 65536;
 
 /** dma_map and dma_unmap of one device in one guest. */
 export class DmaMapper {
@@ -81,11 +85,27 @@ export class DmaMapper {
     }
     set(DmaMap.BOUNCE_COUNT, bounce);
     engine.exports.dmaMapSetup(this.off);
+    if (options.age !== undefined && (options.mode === 'strict' || options.mode === 'lazy')) this.#age(options.age);
     if (options.mode !== 'lazy') return;
     guest.addTimer({
       deadline: () => engine.word64(this.off + DmaMap.QUEUE_DEADLINE) || Infinity,
       fire: () => engine.exports.dmaTimer(this.off),
     });
+  }
+
+  /**
+   * A freshly booted allocator hands out neighbouring pages, and its walks are all but free; one that has run for a
+   * while has its free pages in any order (Rubin et al., SOSP'24).
+   */
+  #age(seed: number): void {
+    const { exports } = this.#engine;
+    const pages: number[] = [];
+    while (pages.length < AGED_PAGES) {
+      const page = exports.iovaTake(this.off, 1) >>> 0;
+      if (page === 0) break;
+      pages.push(page);
+    }
+    for (const page of new Random(seed).shuffle(pages)) exports.iovaGive(this.off, page, 1);
   }
 
   /** Bus address for `size` bytes at `va`. Throws DMA_MAP when there is none. */

@@ -42,7 +42,7 @@ export interface EngineExports {
   init(base: number): number;
   intxLine(line: number): number;
   invalidate(lo0: number, lo1: number, hi0: number, hi1: number): number;
-  ioDomainCreate(slot: number, did: number, owner: number): number;
+  ioDomainCreate(slot: number, did: number, owner: number, levels: number): number;
   ioDomainDestroy(slot: number): number;
   ioMap(slot: number, dfn: number, mfn: number, pages: number, rights: number): number;
   ioPageMapped(slot: number, dfn: number): number;
@@ -50,6 +50,8 @@ export interface EngineExports {
   iommuOpFlush(dom: number, dfn: number, pages: number): number;
   iommuOpMap(dom: number, dfn: number, mfn: number, pages: number, rights: number): number;
   iommuOpUnmap(dom: number, dfn: number, pages: number): number;
+  iovaGive(mapOff: number, page: number, pages: number): void;
+  iovaTake(mapOff: number, pages: number): number;
   linkChanged(fn: number): void;
   messagePop(): number;
   nextDeadline(): number;
@@ -63,7 +65,10 @@ export interface EngineExports {
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
   tableFrameGive(mfn: number): void;
   tableFrameTake(): number;
-  windowMap(firstMfn: number, frames: number, ptr: number): number;
+  windowAnswer(fn: number, serial: number, answer: number): number;
+  windowMap(firstMfn: number, frames: number, ptr: number, kind: number, readOnly: number): number;
+  windowRequest(fn: number): number;
+  windowRequestSerial(fn: number): number;
   windowUnmap(firstMfn: number): number;
 }
 
@@ -74,9 +79,18 @@ export function engineBytes(): Uint8Array {
   return wasmBytes;
 }
 
+/** What the engine asks of its host: bytes of file windows. Linear addresses and lengths are unsigned; 0 is done. */
+export interface EngineImports {
+  windowRead(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
+  windowWrite(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
+}
+
+/** Imports of an engine without file windows: nothing is ever asked. */
+const NO_FILES: EngineImports = { windowRead: () => 1, windowWrite: () => 1 };
+
 /** Instantiates the engine on a memory. The module is compiled once and kept. */
-export async function instantiate(memory: WebAssembly.Memory): Promise<EngineExports> {
+export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_FILES): Promise<EngineExports> {
   compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
-  const instance = await WebAssembly.instantiate(await compiled, { env: { memory } });
+  const instance = await WebAssembly.instantiate(await compiled, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;
 }

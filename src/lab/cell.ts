@@ -1,8 +1,9 @@
 import { ForwardRun } from '../../assembly/spec/driver';
-import { type Counters, countersBetween } from '../engine/index';
+import { type Counters, Random, countersBetween } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { E1000Driver } from '../drivers/e1000';
 import { EduDriver } from '../drivers/edu';
+import type { DmaOptions } from '../drivers/guest';
 import { Machine } from '../machine/machine';
 import type { DomainGuest } from '../machine/guest';
 import type { Domain } from '../xen/hypervisor/domain';
@@ -19,6 +20,8 @@ export interface CellOptions {
   batch: number;
   allocator: 'magazine' | 'tree';
   memory?: WebAssembly.Memory;
+  /** Another way to bus addresses than the policy's: for a driver that is broken. */
+  mode?: DmaOptions['mode'];
 }
 
 /** A machine with a guest that has the NIC and forwards, and a bystander device that is not the guest's. */
@@ -49,7 +52,9 @@ export class Cell {
     const link = machine.link(NIC);
     link.plugStore(workload.store, true);
     link.rateMbps = 1000;
-    this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), { dma: { mode: setup.mode, allocator: options.allocator } });
+    this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), {
+      dma: { mode: options.mode ?? setup.mode, allocator: options.allocator, age: options.seed },
+    });
 
     const { engine } = machine;
     this.#run = engine.heap.take(ForwardRun.SIZE, 'a forwarding run');
@@ -58,6 +63,8 @@ export class Cell {
     engine.setWord(this.#run + ForwardRun.FUNCTION, machine.functionOf(NIC));
     engine.setWord(this.#run + ForwardRun.LINK, link.off);
     engine.setWord(this.#run + ForwardRun.BATCH, options.batch);
+    // any seed but 0 will do for the arrivals
+    engine.setWord(this.#run + ForwardRun.ARRIVALS, new Random(options.seed).next() | 1);
     engine.exports.forwardStart(this.#run);
   }
 
@@ -72,14 +79,20 @@ export class Cell {
   forward(packets: number): void {
     for (let left = packets; left > 0;) {
       const slice = Math.min(left, SLICE);
-      const done = this.machine.engine.exports.forwardRun(this.#run, slice);
-      this.#forwarded += done;
+      const done = this.forwardSome(slice);
       left -= done;
       if (done < slice) {
         throw new PortcullisError('RUN_STALLED', `${this.setup.owner}/${this.setup.policy}, workload ${this.workload.name}: the `
           + `NIC stood still after ${this.#forwarded} packets`, { forwarded: this.#forwarded });
       }
     }
+  }
+
+  /** At most `packets` in one call; how many it were. Fewer when the ring stands still or a lossless trace is full. */
+  forwardSome(packets: number): number {
+    const done = this.machine.engine.exports.forwardRun(this.#run, packets);
+    this.#forwarded += done;
+    return done;
   }
 
   warmUp(): void {

@@ -5,6 +5,7 @@ import { parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
 import type { DeviceDefinition } from '../devices/definition';
+import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
 import { parseSize } from './size';
 
 export interface IommuDescription {
@@ -111,11 +112,11 @@ export function resolveDescription(description: MachineDescription): ResolvedDes
     fail('BAD_SEED', `seed is ${seed}; it must be a whole number from 0 to 4294967295`, { seed });
   }
   const tableFrames = kind === 'none' ? 0 : description.iommuFrames ?? Math.min(1024, Math.floor(frames / 8));
-  const dom0Pages = owner === 'native' ? frames - tableFrames - 1
+  const dom0Pages = owner === 'native' ? frames - tableFrames - FIRMWARE_FRAMES
     : parseSize(description.dom0?.memory ?? '8MiB', 'dom0.memory') / 4096;
-  if (dom0Pages > frames - tableFrames - 1) {
-    fail('MEMORY_SIZE', `dom0 has ${description.dom0?.memory}, the machine only ${description.memory ?? '64MiB'}`
-      + `${tableFrames > 0 ? ` less ${tableFrames} frames for IOMMU tables` : ''}`, { dom0Pages, frames });
+  if (dom0Pages > frames - tableFrames - FIRMWARE_FRAMES) {
+    fail('MEMORY_SIZE', `dom0 has ${description.dom0?.memory}, the machine only ${description.memory ?? '64MiB'} `
+      + `less 2 MiB for firmware${tableFrames > 0 ? ` and ${tableFrames} frames for IOMMU tables` : ''}`, { dom0Pages, frames });
   }
   const taken = new Set<number>();
   return {

@@ -17,6 +17,9 @@ export interface DomainOptions {
 
 const FIRST_VECTOR = 0x30;
 
+/** Frames at the bottom of RAM that belong to no domain: 2 MiB. */
+export const FIRMWARE_FRAMES = 512;
+
 /**
  * Domains, frames and rights. Rights decide when a mapping is made; the engine checks mappings at each access.
  * Frames of a domain are scattered over the machine by the seed, unless it is the machine's one OS.
@@ -34,8 +37,9 @@ export class Hypervisor {
   constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean }) {
     this.engine = engine;
     this.#free = [];
-    // frame 0 stays nobody's, so that a zero descriptor hits nothing of a domain
-    for (let mfn = engine.frames - 1; mfn > 0; mfn--) {
+    // the first frames stay nobody's, as firmware keeps them: a zero descriptor hits nothing of a domain, and the
+    // machine's one OS begins at a superpage
+    for (let mfn = engine.frames - 1; mfn >= FIRMWARE_FRAMES; mfn--) {
       if (engine.exports.frameOwner(mfn) === DomId.NONE) this.#free.push(mfn);
     }
     if (options.scattered) new Random(options.seed).shuffle(this.#free);
@@ -261,7 +265,7 @@ export class Hypervisor {
     const { exports } = this.engine;
     // domain id 0 is left out: with caching mode it tags entries that are not present
     const io = { slot: domain.slot, did: domain.slot + 1, translation };
-    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid);
+    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
     if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
     if (translation === 'own-frames') {
       for (let pfn = 0; pfn < domain.p2m.length;) {
@@ -279,9 +283,9 @@ export class Hypervisor {
       }
     }
     domain.io = io;
-    const usesTables = translation === 'guest-mapped' || translation === 'own-frames';
+    // iommu_op is for tables that are the guest's to fill: what Xen maps for it, it cannot unmap
     this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
-      usesTables ? io.slot + 1 : 0);
+      translation === 'guest-mapped' ? io.slot + 1 : 0);
     return io;
   }
 

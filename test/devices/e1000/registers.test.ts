@@ -179,25 +179,25 @@ test('PHY: identity, error at other addresses, link bit, interrupt', () => {
 
 test('the I/O window does what a memory access does', () => {
   const nic = new BareNic();
-  const io = (off: number): number => (nic.write(0, off, 2), nic.read(4, 2));
+  const io = (off: number): number => (nic.write(0, off, 1), nic.read(4, 1));
   assert.is(io(STATUS), 0x83);
-  nic.write(0, IMS, 2);
-  nic.write(4, 0x04, 2);
-  nic.write(0, ICS, 2);
-  nic.write(4, 0x04, 2);
+  nic.write(0, IMS, 1);
+  nic.write(4, 0x04, 1);
+  nic.write(0, ICS, 1);
+  nic.write(4, 0x04, 1);
   assert.ok(nic.interrupt());
   assert.is(io(IMC), 0xffffffff, 'write-only');
   assert.is(io(ICR), 4);
   assert.not(nic.interrupt());
   assert.is(nic.read(ICR), 0);
-  nic.write(0, 0x2808, 2);
-  nic.write(4, 0xffffffff, 2);
+  nic.write(0, 0x2808, 1);
+  nic.write(4, 0xffffffff, 1);
   assert.is(nic.read(0x2808), 0x000fff80, 'masks hold');
   assert.is(io(0x80000), 0, 'Flash');
-  nic.write(4, 1, 2);
+  nic.write(4, 1, 1);
   assert.is(io(0x20000), 0, 'beyond the registers');
-  nic.write(0, 0xfff00008, 2);
-  assert.is(nic.read(0, 2), 0x00000008, 'bits 31:20 of the address are 0');
+  nic.write(0, 0xfff00008, 1);
+  assert.is(nic.read(0, 1), 0x00000008, 'bits 31:20 of the address are 0');
 });
 
 test.run();

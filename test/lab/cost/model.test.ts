@@ -321,23 +321,23 @@ test('what the model does not know it refuses', () => {
   const counts = forwarding(1500);
   for (const policy of ['identity', 'pool', 'bounce', 'copy', 'hugepage', 'riommu', 'fns'] as const) {
     assert.match(codeOf(() => modelRun(rio2014, counts, how(policy))),
-      new RegExp(`cost-policy-not-modelled: policy '${policy}' is not modelled yet`));
+      new RegExp(`COST_POLICY_NOT_MODELLED: policy '${policy}' is not modelled yet`));
   }
-  assert.match(codeOf(() => modelRun(rio2014, counts, how('stric' as PolicyName))), /cost-unknown-policy: .*'stric'/);
-  assert.match(codeOf(() => modelRun(rio2014, NOTHING, how('none'))), /cost-bad-counts: .*no packets/);
-  assert.match(codeOf(() => modelRun(rio2014, { ...counts, maps: -1 }, how('none'))), /cost-bad-counts: .*'maps'/);
-  assert.match(codeOf(() => modelRun(rio2014, { ...counts, maps: NaN }, how('none'))), /cost-bad-counts: .*'maps'/);
+  assert.match(codeOf(() => modelRun(rio2014, counts, how('stric' as PolicyName))), /COST_UNKNOWN_POLICY: .*'stric'/);
+  assert.match(codeOf(() => modelRun(rio2014, NOTHING, how('none'))), /COST_BAD_COUNTS: .*no packets/);
+  assert.match(codeOf(() => modelRun(rio2014, { ...counts, maps: -1 }, how('none'))), /COST_BAD_COUNTS: .*'maps'/);
+  assert.match(codeOf(() => modelRun(rio2014, { ...counts, maps: NaN }, how('none'))), /COST_BAD_COUNTS: .*'maps'/);
   const { unmaps, ...incomplete } = counts;
   assert.is(unmaps, 0);
   assert.match(codeOf(() => modelRun(rio2014, incomplete as RunCounts, how('none'))), /'unmaps' is missing/);
   assert.match(codeOf(() => modelRun(rio2014, { ...counts, tableReadsForReads: 1 }, how('none'))),
     /more than tableReads/);
   assert.match(codeOf(() => modelRun(resolveProfile('bdw2018'), { ...NOTHING, packets: 1 }, how('none'))),
-    /cost-unbounded/);
+    /COST_UNBOUNDED/);
   assert.match(
     codeOf(() => modelRun(resolveProfile('bdw2018', { cStack: 1000, cpuHz: 1e9 }),
       mapped(counts, 'strict', 'magazine'), how('strict'))),
-    /cost-missing-parameter: .*'cAlloc\.strict\+'/);
+    /COST_MISSING_PARAMETER: .*'cAlloc\.strict\+'/);
 });
 
 test.run();
