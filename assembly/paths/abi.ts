@@ -25,6 +25,7 @@ import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
 import * as registers from './registers';
+import { receiveRun as receive } from './receive';
 import { serviceRun } from './service';
 
 @inline
@@ -352,6 +353,18 @@ export function guestStoreRepeat(dom: u32, list: u32, entries: u32, number: u32)
   }
 }
 
+/** `number` reads of four bytes by a guest, cycling over ports listed as u32 at heap offset `list`. */
+export function guestInRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
+  const b = stateBase();
+  let sum: u32 = 0;
+  let at: u32 = 0;
+  for (let i: u32 = 0; i < number; i++) {
+    sum += guest.guestIn(b, dom, load<u32>(b + list + (at << 2)), 4);
+    at = at + 1 == entries ? 0 : at + 1;
+  }
+  return sum;
+}
+
 // ---- the e1000 driver's loop
 
 export function driverBufferGive(driverOff: u32, va: u32): void {
@@ -364,4 +377,9 @@ export function forwardStart(runOff: u32): u32 {
 
 export function forwardRun(runOff: u32, packets: u32): u32 {
   return forward.forwardRun(stateBase(), runOff, packets);
+}
+
+export function receiveRun(driverOff: u32, fn: u32, ring: u32, store: u32, frames: u32, len: u32, packets: u32): u32 {
+  const b = stateBase();
+  return functionPresent(b, fn) ? receive(b, b + driverOff, fn, ring, b + store, frames, len, packets) : 0;
 }
