@@ -300,13 +300,22 @@ export function dmaFlush(mapOff: u32): void {
 export function functionDmaRead(fn: u32, lo: u32, hi: u32, len: u32, dst: u32): Status {
   const b = stateBase();
   if (!heapRange(b, fn, len, dst)) return Status.RANGE;
-  return dmaRead(b, fn, join(lo, hi), len, b + dst);
+  return readOnce(b, fn, join(lo, hi), len, b + dst);
 }
 
 export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32): Status {
   const b = stateBase();
   if (!heapRange(b, fn, len, src)) return Status.RANGE;
-  return dmaWrite(b, fn, join(lo, hi), len, b + src);
+  return writeOnce(b, fn, join(lo, hi), len, b + src);
+}
+
+// one copy of the DMA's code for the entries above and below
+function readOnce(b: usize, fn: u32, address: u64, len: u32, dst: usize): Status {
+  return dmaRead(b, fn, address, len, dst);
+}
+
+function writeOnce(b: usize, fn: u32, address: u64, len: u32, src: usize): Status {
+  return dmaWrite(b, fn, address, len, src);
 }
 
 @inline
@@ -324,7 +333,7 @@ export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32,
   let at: u32 = 0;
   let worst: Status = Status.OK;
   for (let i: u32 = 0; i < number; i++) {
-    const status = write != 0 ? dmaWrite(b, fn, start + at, len, b + off) : dmaRead(b, fn, start + at, len, b + off);
+    const status = write != 0 ? writeOnce(b, fn, start + at, len, b + off) : readOnce(b, fn, start + at, len, b + off);
     if (status != Status.OK) worst = status;
     at += step;
     if (at >= span) at = 0;

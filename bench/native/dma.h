@@ -4,8 +4,14 @@
 
 INLINE void copy_small(uint8_t *dst, const uint8_t *src, uint32_t len) {
   // small sizes apart: gcc turns a memcpy of a bounded length into `rep movsq`, three times as slow at 64 bytes
-  if (len >= 16 && len <= 512) {
+  if (len == 16) memcpy(dst, src, 16);
+  else if (len > 16 && len <= 512) {
     uint32_t i = 0;
+    for (; i + 64 <= len; i += 64) {
+      uint8_t block[64];
+      memcpy(block, src + i, 64);
+      memcpy(dst + i, block, 64);
+    }
     for (; i + 16 <= len; i += 16) memcpy(dst + i, src + i, 16);
     if (i < len) memcpy(dst + len - 16, src + len - 16, 16);
   } else if (len == 8) memcpy(dst, src, 8);

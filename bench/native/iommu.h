@@ -18,9 +18,9 @@ INLINE uint8_t *bucket_ptr(uint8_t *c, uint64_t tag) {
   uint32_t hash = ((uint32_t)(tag >> 18) + ((uint32_t)tag & 0x3ffff) * 0x85ebca6b) * 0x9e3779b1;
   return c + ld32(c + Cache_BUCKETS) + ((hash >> 15) & ld32(c + Cache_BUCKETS_MASK)) * 2;
 }
-INLINE uint8_t *tag_ptr(uint8_t *c, uint32_t entry) { return c + ld32(c + Cache_TAGS) + (uint64_t)entry * 8 - 8; }
-INLINE uint8_t *stamp_ptr(uint8_t *c, uint32_t entry) { return c + ld32(c + Cache_STAMPS) + (uint64_t)entry * 8 - 8; }
-INLINE uint8_t *value_ptr(uint8_t *c, uint32_t entry) { return c + ld32(c + Cache_VALUES) + (uint64_t)entry * 8 - 8; }
+INLINE uint8_t *tag_ptr(uint8_t *c, uint32_t entry) { return c + Cache_HEADER - 8 + (uint64_t)entry * 8; }
+INLINE uint8_t *stamp_ptr(uint8_t *c, uint32_t entry) { return c + Cache_HEADER - 8 + (uint64_t)(ld32(c + Cache_ENTRIES) + entry) * 8; }
+INLINE uint8_t *value_ptr(uint8_t *c, uint32_t entry) { return c + Cache_HEADER - 8 + (uint64_t)(2 * ld32(c + Cache_ENTRIES) + entry) * 8; }
 INLINE uint8_t *next_ptr(uint8_t *c, uint32_t entry) { return c + ld32(c + Cache_NEXT) + (uint64_t)entry * 2 - 2; }
 
 INLINE uint32_t chain_find(uint8_t *c, uint64_t tag) {
@@ -253,14 +253,15 @@ static uint8_t *entry_for(uint8_t *b, uint8_t *record, uint64_t dfn, uint32_t le
   }
 }
 
-static uint64_t leaf_find(uint8_t *b, uint8_t *record, uint64_t dfn) {
+/** The entry that decides about a page; `*level` becomes its level. */
+static uint8_t *entry_find(uint8_t *b, uint8_t *record, uint64_t dfn, uint32_t *level) {
   uint32_t table = ld32(record + IoDomainRecord_ROOT_MFN);
   uint32_t at = ld32(record + IoDomainRecord_LEVELS);
   for (;;) {
     uint8_t *p = slot_ptr(b, table, dfn, at);
     uint64_t pte = p ? ld64(p) : 0;
-    if (!(pte & 3)) return 0;
-    if (at == 1 || (pte & VtdPte_SP)) return pte | (uint64_t)at << 56;
+    *level = at;
+    if (!(pte & 3) || at == 1 || (pte & VtdPte_SP)) return p;
     table = (uint32_t)((pte & ADDRESS_MASK) >> Machine_PAGE_SHIFT);
     at--;
   }
@@ -268,9 +269,11 @@ static uint64_t leaf_find(uint8_t *b, uint8_t *record, uint64_t dfn) {
 
 static uint32_t io_map(uint8_t *b, uint32_t slot, uint32_t dfn, uint32_t mfn, uint32_t pages, uint32_t rights) {
   uint8_t *record = io_domain_record(b, slot);
-  for (uint32_t i = 0; i < pages; i++) if (leaf_find(b, record, dfn + i)) return Status_IN_USE;
   for (uint32_t done = 0; done < pages; done++) {
-    uint8_t *p = entry_for(b, record, dfn + done, 1);
+    uint32_t level;
+    uint8_t *p = entry_find(b, record, dfn + done, &level);
+    if (p && (ld64(p) & 3)) return Status_IN_USE;
+    if (level != 1) p = entry_for(b, record, dfn + done, 1);
     if (!p) return Status_FULL;
     st64(p, (uint64_t)(mfn + done) << Machine_PAGE_SHIFT | rights);
     count(b, Counter_PTES_WRITTEN);
@@ -283,9 +286,10 @@ static uint32_t io_map(uint8_t *b, uint32_t slot, uint32_t dfn, uint32_t mfn, ui
 static uint32_t io_unmap(uint8_t *b, uint32_t slot, uint32_t dfn, uint32_t pages) {
   uint8_t *record = io_domain_record(b, slot);
   for (uint32_t done = 0; done < pages; done++) {
-    if (!leaf_find(b, record, dfn + done)) continue;
-    uint8_t *p = entry_for(b, record, dfn + done, 1);
-    if (!p) return Status_FULL;
+    uint32_t level;
+    uint8_t *p = entry_find(b, record, dfn + done, &level);
+    if (!p || !(ld64(p) & 3)) continue;
+    if (level != 1) return Status_FULL;
     uint32_t mfn = (uint32_t)((ld64(p) & ADDRESS_MASK) >> Machine_PAGE_SHIFT);
     st64(p, 0);
     count(b, Counter_PTES_WRITTEN);
@@ -297,7 +301,10 @@ static uint32_t io_unmap(uint8_t *b, uint32_t slot, uint32_t dfn, uint32_t pages
 
 // ---- invalidation queue
 
-INLINE uint8_t *vtd_cell(uint8_t *b, uint32_t off) { return cell_at(b, bar_page(b, 0, 0, off), off); }
+INLINE uint8_t *vtd_cell(uint8_t *b, uint32_t off) {
+  uint8_t *page = bar_page(b, 0, 0, 0);
+  return b + ld32(page + DevicePage_CELLS) + ((off >> 2) - ld16(page + DevicePage_FIRST)) * StateSize_CELL;
+}
 INLINE uint32_t vtd_get(uint8_t *b, uint32_t off) { return ld32(vtd_cell(b, off)); }
 INLINE void vtd_set(uint8_t *b, uint32_t off, uint32_t value) { st32(vtd_cell(b, off), value); }
 

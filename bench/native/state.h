@@ -85,11 +85,12 @@ INLINE uint8_t *page_ptr(uint8_t *b, uint32_t index) {
 
 INLINE uint32_t radix_get(uint8_t *b, uint8_t *root, uint32_t key) {
   if (key >> 28) return 0;
+  uint8_t *pages = b + ld32(b + State_POOL_PAGES) - StateSize_RADIX_PAGE;
   uint32_t mid = ld32(root + (key >> 20) * 4);
   if (!mid) return 0;
-  uint32_t leaf = ld32(page_ptr(b, mid - 1) + ((key >> 10) & 1023) * 4);
+  uint32_t leaf = ld32(pages + (uint64_t)mid * StateSize_RADIX_PAGE + ((key >> 10) & 1023) * 4);
   if (!leaf) return 0;
-  return ld32(page_ptr(b, leaf - 1) + (key & 1023) * 4);
+  return ld32(pages + (uint64_t)leaf * StateSize_RADIX_PAGE + (key & 1023) * 4);
 }
 
 // ---- domains
