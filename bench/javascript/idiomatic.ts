@@ -33,7 +33,8 @@ interface Invalidation {
 const newCounters = () => ({
   dmaReads: 0, dmaReadBytes: 0, dmaWrites: 0, dmaWriteBytes: 0, readRequestTlps: 0, completionTlps: 0, writeTlps: 0,
   translations: 0, iotlbHits: 0, iotlbMisses: 0, hypercalls: 0, iommuOpMaps: 0, iommuOpUnmaps: 0, iommuOpFlushes: 0,
-  maps: 0, unmaps: 0, deferredUnmaps: 0, deferredFlushes: 0,
+  maps: 0, unmaps: 0, deferredUnmaps: 0, deferredFlushes: 0, invalidations: 0, waits: 0, invalidationSubmissions: 0,
+  invalidatePage: 0,
 });
 
 /** A least-recently-used cache on the insertion order of a Map. */
@@ -63,20 +64,48 @@ class Iotlb {
   }
 }
 
+/** Tables of four levels, 512 entries each. */
+class Tables {
+  readonly #root: unknown[] = [];
+
+  #leaves(page: number): Array<Mapping | undefined> {
+    let table = this.#root;
+    for (const shift of [27, 18, 9]) table = (table[(page >>> shift) & 511] ??= []) as unknown[];
+    return table as Array<Mapping | undefined>;
+  }
+
+  get(page: number): Mapping | undefined {
+    return this.#leaves(page)[page & 511];
+  }
+
+  set(page: number, mapping: Mapping | undefined): void {
+    this.#leaves(page)[page & 511] = mapping;
+  }
+}
+
 class Iommu {
-  readonly tables = new Map<number, Mapping>();
+  readonly tables = new Tables();
   readonly iotlb = new Iotlb();
   readonly queue: Invalidation[] = [];
   status = 0;
   #waits = 0;
 
+  constructor(readonly counters: ReturnType<typeof newCounters>) {}
+
   /** One invalidation and a wait, done before it returns. */
   invalidate(invalidation: Invalidation): void {
     this.queue.push(invalidation, { kind: 'wait', value: ++this.#waits });
+    this.counters.invalidationSubmissions++;
     for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
-      if (next.kind === 'page') this.iotlb.drop(next.page as number);
-      else if (next.kind === 'domain') this.iotlb.clear();
-      else this.status = next.value as number;
+      this.counters.invalidations++;
+      if (next.kind === 'page') {
+        this.counters.invalidatePage++;
+        this.iotlb.drop(next.page as number);
+      } else if (next.kind === 'domain') this.iotlb.clear();
+      else {
+        this.counters.waits++;
+        this.status = next.value as number;
+      }
     }
   }
 }
@@ -112,7 +141,7 @@ export class ReceiveRing {
     this.#store = frames;
     this.#mode = policy === 'strict' || policy === 'lazy' ? policy : 'direct';
     this.#passThrough = policy === 'bypass';
-    this.#iommu = policy === 'none' ? undefined : new Iommu();
+    this.#iommu = policy === 'none' ? undefined : new Iommu(this.#counters);
     const mfns = new Random(1).shuffle(Array.from({ length: 2 * pages }, (_, i) => i));
     for (let page = 0; page < pages; page++) {
       const mfn = mfns[page] as number;
@@ -213,7 +242,7 @@ export class ReceiveRing {
     const frame = this.#frames.get(mfn);
     if (frame?.owner !== GUEST) throw new Error(`frame ${mfn} is not the guest's`);
     const { tables } = this.#iommu as Iommu;
-    if (tables.has(dfn)) throw new Error(`${dfn} is mapped`);
+    if (tables.get(dfn) !== undefined) throw new Error(`${dfn} is mapped`);
     tables.set(dfn, { mfn, rights });
     frame.refs++;
   }
@@ -224,7 +253,7 @@ export class ReceiveRing {
     const { tables } = this.#iommu as Iommu;
     const mapping = tables.get(dfn);
     if (mapping === undefined) return;
-    tables.delete(dfn);
+    tables.set(dfn, undefined);
     (this.#frames.get(mapping.mfn) as Frame).refs--;
   }
 

@@ -13,20 +13,21 @@ const QUEUE = 256;
 const DONE = 0x03;
 const READ = 1;
 const WRITE = 2;
-/** iovas handed out lie in the last 1024 pages below 4 GiB; their table and the static one are flat. */
-const IOVA_FIRST = 0xffc00;
 const IOVAS = 1024;
+/** A table of 512 entries of 8 bytes, as the unit reads it: 51:12 frame, 1 write, 0 read. */
+const TABLE_WORDS = 1024;
+const LEVELS = 4;
 
 const enum C {
   DMA_READS, DMA_READ_BYTES, DMA_WRITES, DMA_WRITE_BYTES, READ_REQUEST_TLPS, COMPLETION_TLPS, WRITE_TLPS, TRANSLATIONS,
   IOTLB_HITS, IOTLB_MISSES, HYPERCALLS, IOMMU_OP_MAPS, IOMMU_OP_UNMAPS, IOMMU_OP_FLUSHES, MAPS, UNMAPS,
-  DEFERRED_UNMAPS, DEFERRED_FLUSHES, COUNT,
+  DEFERRED_UNMAPS, DEFERRED_FLUSHES, INVALIDATIONS, WAITS, INVALIDATION_SUBMISSIONS, INVALIDATE_PAGE, COUNT,
 }
 
 const NAMES = [
   'dmaReads', 'dmaReadBytes', 'dmaWrites', 'dmaWriteBytes', 'readRequestTlps', 'completionTlps', 'writeTlps',
   'translations', 'iotlbHits', 'iotlbMisses', 'hypercalls', 'iommuOpMaps', 'iommuOpUnmaps', 'iommuOpFlushes', 'maps',
-  'unmaps', 'deferredUnmaps', 'deferredFlushes',
+  'unmaps', 'deferredUnmaps', 'deferredFlushes', 'invalidations', 'waits', 'invalidationSubmissions', 'invalidatePage',
 ];
 
 export class ReceiveRing {
@@ -41,9 +42,9 @@ export class ReceiveRing {
   readonly #iommu: boolean;
   readonly #mapped: boolean;
   readonly #strict: boolean;
-  /** Frame << 2 | rights by device frame; 0 is not present. */
-  readonly #table: Int32Array;
-  readonly #tableFirst: number;
+  /** Tables of four levels, each a page, the root first. */
+  readonly #tables = new Int32Array(16 * TABLE_WORDS);
+  #tableCount = 1;
   // IOTLB: hash chains of at most 64 entries, in a list from the one used last to the one used longest ago
   readonly #buckets = new Int32Array(BUCKETS).fill(-1);
   readonly #chain = new Int32Array(ENTRIES).fill(-1);
@@ -69,7 +70,7 @@ export class ReceiveRing {
   readonly #slotPage = new Int32Array(RING);
   readonly #freeIovas = new Int32Array(IOVAS);
   #freed = 0;
-  #nextIova = IOVA_FIRST + IOVAS - 1;
+  #nextIova = 0xfffff;
   readonly #deferred = new Int32Array(FLUSH_QUEUE);
   #deferredCount = 0;
   #clean = 0;
@@ -94,8 +95,6 @@ export class ReceiveRing {
     this.#mapped = policy === 'strict' || policy === 'lazy';
     this.#strict = policy === 'strict';
     this.#iommu = this.#mapped || policy === 'static';
-    this.#tableFirst = this.#mapped ? IOVA_FIRST : 0;
-    this.#table = new Int32Array(Math.max(IOVAS, this.#pages));
     for (let i = 0; i <= ENTRIES; i++) {
       this.#older[i] = (i + 1) % (ENTRIES + 1);
       this.#newer[i] = (i + ENTRIES) % (ENTRIES + 1);
@@ -105,7 +104,7 @@ export class ReceiveRing {
       const mfn = mfns[page] as number;
       this.#guestMap[page] = mfn;
       this.#owners[mfn] = GUEST;
-      if (policy === 'static') this.#table[mfn] = mfn << 2 | READ | WRITE;
+      if (policy === 'static') this.#tables[this.#entry(mfn, true)] = mfn << 12 | READ | WRITE;
     }
     for (let i = 0; i < BUFFERS; i++) this.#pool[this.#pooled++] = (1 + (i >> 1)) * PAGE + bufferOffset(i);
     this.#ringBus = this.#map(0, RING * 16, READ | WRITE);
@@ -185,8 +184,9 @@ export class ReceiveRing {
     if (entry >= 0) this.#count(C.IOTLB_HITS);
     else {
       this.#count(C.IOTLB_MISSES);
-      const pte = this.#table[page - this.#tableFirst] as number;
-      if (!(pte > 0)) throw new Error('fault');
+      const at = this.#entry(page, false);
+      const pte = at < 0 ? 0 : this.#tables[at] as number;
+      if ((pte & right) === 0) throw new Error('fault');
       entry = this.#newer[ENTRIES] as number;
       this.#unlink(entry);
       this.#tags[entry] = page;
@@ -197,7 +197,26 @@ export class ReceiveRing {
     this.#touch(entry);
     const value = this.#values[entry] as number;
     if ((value & right) === 0) throw new Error('fault');
-    return value >> 2 << 12 | bus & 0xfff;
+    return value & ~0xfff | bus & 0xfff;
+  }
+
+  /** Word of the leaf's entry, -1 where a table is missing and none is to be made. */
+  #entry(page: number, make: boolean): number {
+    const tables = this.#tables;
+    let table = 0;
+    for (let level = LEVELS; ; level--) {
+      // a page number of 32 bits: what is shifted out by the upper levels is 0
+      const index = level > 2 ? (level === 3 ? page >>> 18 & 511 : page >>> 27 & 511) : level === 2 ? page >>> 9 & 511 : page & 511;
+      const at = table * TABLE_WORDS + 2 * index;
+      if (level === 1) return at;
+      let pte = tables[at] as number;
+      if (pte === 0) {
+        if (!make) return -1;
+        pte = this.#tableCount++ << 12 | READ | WRITE;
+        tables[at] = pte;
+      }
+      table = pte >>> 12;
+    }
   }
 
   // ---- DMA between RAM and the other parts of the same buffer
@@ -246,18 +265,20 @@ export class ReceiveRing {
   #iommuMap(dfn: number, mfn: number, rights: number): void {
     this.#count(C.HYPERCALLS);
     this.#count(C.IOMMU_OP_MAPS);
-    if (this.#owners[mfn] !== GUEST || this.#table[dfn - this.#tableFirst] !== 0) throw new Error('refused');
-    this.#table[dfn - this.#tableFirst] = mfn << 2 | rights;
+    const at = this.#entry(dfn, true);
+    if (this.#owners[mfn] !== GUEST || this.#tables[at] !== 0) throw new Error('refused');
+    this.#tables[at] = mfn << 12 | rights;
     this.#refs[mfn] = (this.#refs[mfn] as number) + 1;
   }
 
   #iommuUnmap(dfn: number): void {
     this.#count(C.HYPERCALLS);
     this.#count(C.IOMMU_OP_UNMAPS);
-    const pte = this.#table[dfn - this.#tableFirst] as number;
+    const at = this.#entry(dfn, false);
+    const pte = at < 0 ? 0 : this.#tables[at] as number;
     if (pte === 0) return;
-    this.#table[dfn - this.#tableFirst] = 0;
-    this.#refs[pte >> 2] = (this.#refs[pte >> 2] as number) - 1;
+    this.#tables[at] = 0;
+    this.#refs[pte >>> 12] = (this.#refs[pte >>> 12] as number) - 1;
   }
 
   #enqueue(kind: number, value: number): void {
@@ -271,12 +292,19 @@ export class ReceiveRing {
     this.#count(C.IOMMU_OP_FLUSHES);
     this.#enqueue(kind, dfn);
     this.#enqueue(2, ++this.#waits);
+    this.#count(C.INVALIDATION_SUBMISSIONS);
     while (this.#queueHead !== this.#queueTail) {
       const next = this.#queue[2 * this.#queueHead];
       const value = this.#queue[2 * this.#queueHead + 1] as number;
-      if (next === 0) this.#drop(value);
-      else if (next === 1) this.#clear();
-      else this.#status = value;
+      this.#count(C.INVALIDATIONS);
+      if (next === 0) {
+        this.#count(C.INVALIDATE_PAGE);
+        this.#drop(value);
+      } else if (next === 1) this.#clear();
+      else {
+        this.#count(C.WAITS);
+        this.#status = value;
+      }
       this.#queueHead = (this.#queueHead + 1) & (QUEUE - 1);
     }
     if (this.#status !== this.#waits) throw new Error('not done');
