@@ -113,7 +113,10 @@ export function dmaInterrupt(b: usize, fn: u32, busAddr: u64, len: u32, src: usi
   return status;
 }
 
-/** Whether all of it lies in one page, and is anything at all. */
+/**
+ * Whether all of it lies in one page, and is anything at all. That is the rule, and goes without a loop: 64 bytes took
+ * 1.36 of C instead of 1.48.
+ */
 @inline
 function isOnePiece(busAddr: u64, len: u32): bool {
   return len - 1 < PAGE - (<u32>busAddr & Machine.PAGE_MASK);

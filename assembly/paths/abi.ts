@@ -195,15 +195,15 @@ export function portWrite(port: u32, width: u32, value: u32): void {
 // ---- what a guest does
 
 export function guestLoad(dom: u32, lo: u32, hi: u32, width: u32): u32 {
-  return guest.guestLoad(stateBase(), dom, join(lo, hi), width);
+  return guest.guestLoadFast(stateBase(), dom, join(lo, hi), width);
 }
 
 export function guestStore(dom: u32, lo: u32, hi: u32, width: u32, valueLo: u32, valueHi: u32): void {
-  guest.guestStore(stateBase(), dom, join(lo, hi), width, valueLo, valueHi);
+  guest.guestStoreFast(stateBase(), dom, join(lo, hi), width, valueLo, valueHi);
 }
 
 export function guestIn(dom: u32, port: u32, width: u32): u32 {
-  return guest.guestIn(stateBase(), dom, port, width);
+  return guest.guestInFast(stateBase(), dom, port, width);
 }
 
 export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
@@ -344,10 +344,11 @@ export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32,
 /** `number` loads of a guest, cycling over registers listed as {lo u32} at heap offset `list`: sum of the values. */
 export function guestLoadRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
   const b = stateBase();
+  const first = b + list;
   let sum: u32 = 0;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
-    sum += guest.guestLoad(b, dom, load<u32>(b + list + (at << 2)), 4);
+    sum += guest.guestLoadFast(b, dom, load<u32>(first + (at << 2)), 4);
     at = at + 1 == entries ? 0 : at + 1;
   }
   return sum;
@@ -355,9 +356,10 @@ export function guestLoadRepeat(dom: u32, list: u32, entries: u32, number: u32):
 
 export function guestStoreRepeat(dom: u32, list: u32, entries: u32, number: u32): void {
   const b = stateBase();
+  const first = b + list;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
-    guest.guestStore(b, dom, load<u32>(b + list + (at << 2)), 4, i, 0);
+    guest.guestStoreFast(b, dom, load<u32>(first + (at << 2)), 4, i, 0);
     at = at + 1 == entries ? 0 : at + 1;
   }
 }
@@ -365,10 +367,11 @@ export function guestStoreRepeat(dom: u32, list: u32, entries: u32, number: u32)
 /** `number` reads of four bytes by a guest, cycling over ports listed as u32 at heap offset `list`. */
 export function guestInRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
   const b = stateBase();
+  const first = b + list;
   let sum: u32 = 0;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
-    sum += guest.guestIn(b, dom, load<u32>(b + list + (at << 2)), 4);
+    sum += guest.guestInFast(b, dom, load<u32>(first + (at << 2)), 4);
     at = at + 1 == entries ? 0 : at + 1;
   }
   return sum;

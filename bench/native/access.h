@@ -29,8 +29,9 @@ INLINE uint8_t *bar_page(uint8_t *b, uint32_t fn, uint32_t bar, uint32_t off) {
 }
 
 INLINE uint8_t *cell_at(uint8_t *b, uint8_t *page, uint32_t off) {
-  uint32_t index = ((off & Machine_PAGE_MASK) >> 2) - ld16(page + DevicePage_FIRST);
-  return index < ld16(page + DevicePage_COUNT)
+  uint32_t range = ld32(page + DevicePage_FIRST);
+  uint32_t index = ((off & Machine_PAGE_MASK) >> 2) - (range & 0xffff);
+  return index < range >> 16
     ? b + ld32(page + DevicePage_CELLS) + index * StateSize_CELL : NULL;
 }
 
@@ -63,6 +64,17 @@ INLINE uint32_t dword_read(uint8_t *b, uint8_t *page, uint32_t off, uint32_t wid
   return narrow(ld32(page + DevicePage_CONSTANT), off, width);
 }
 
+/** Stores by the cell's masks; `placed` and `lanes` are in dword position. */
+INLINE void cell_store(uint8_t *cell, uint32_t placed, uint32_t lanes) {
+  uint32_t mask = ld32(cell + Cell_WRITE_MASK) & lanes;
+  uint32_t merged = (ld32(cell + Cell_VALUE) & ~mask) | (placed & mask);
+  st32(cell + Cell_VALUE, merged & ~(placed & lanes & ld32(cell + Cell_W1C)));
+}
+
+INLINE uint32_t lanes_of(uint32_t off, uint32_t width) {
+  return (width == 4 ? 0xffffffff : ((1u << (width << 3)) - 1)) << ((off & 3) << 3);
+}
+
 INLINE void dword_write(uint8_t *b, uint8_t *page, uint32_t off, uint32_t width, uint32_t value) {
   if (page[DevicePage_KIND] != PageKind_CELLS) return;
   uint8_t *cell = cell_at(b, page, off);
@@ -72,13 +84,7 @@ INLINE void dword_write(uint8_t *b, uint8_t *page, uint32_t off, uint32_t width,
     result(b, Status_WIDTH);
     return;
   }
-  uint32_t lanes = (width == 4 ? 0xffffffff : ((1u << (width << 3)) - 1)) << ((off & 3) << 3);
-  uint32_t placed = value << ((off & 3) << 3);
-  if (!(flags & CellFlag_HANDLER_STORES)) {
-    uint32_t mask = ld32(cell + Cell_WRITE_MASK) & lanes;
-    uint32_t merged = (ld32(cell + Cell_VALUE) & ~mask) | (placed & mask);
-    st32(cell + Cell_VALUE, merged & ~(placed & lanes & ld32(cell + Cell_W1C)));
-  }
+  if (!(flags & CellFlag_HANDLER_STORES)) cell_store(cell, value << ((off & 3) << 3), lanes_of(off, width));
   if (flags & (CellFlag_WRITE_EFFECT | CellFlag_HANDLER_STORES)) device_write();
 }
 
@@ -107,7 +113,39 @@ INLINE uint8_t *decode_at(uint8_t *b, uint64_t mpa, uint32_t *off) {
   return b + ld32(record + BarRecord_PAGES);
 }
 
-static uint32_t guest_load(uint8_t *b, uint32_t dom, uint64_t address, uint32_t width) {
+// ---- device pages by guest page
+
+INLINE uint32_t lookaside_key(uint8_t *b, uint32_t dom, uint32_t page) {
+  return ld32(b + State_LOOKASIDE_GENERATION) | dom << 16 | page >> 12;
+}
+INLINE uint8_t *lookaside_entry(uint8_t *b, uint32_t dom, uint32_t page) {
+  return b + State_LOOKASIDE + ((page ^ dom << 6) & (Lookaside_ENTRIES - 1)) * 8;
+}
+INLINE uint64_t lookaside_find(uint8_t *b, uint32_t dom, uint64_t address) {
+  if (address >> 40 || dom >= Machine_DOMAINS) return 0;
+  uint32_t page = (uint32_t)(address >> Machine_PAGE_SHIFT);
+  uint64_t entry = ld64(lookaside_entry(b, dom, page));
+  return (uint32_t)entry == lookaside_key(b, dom, page) ? entry : 0;
+}
+INLINE uint8_t *lookaside_page(uint8_t *b, uint64_t entry) { return b + ((entry >> 32 & 0x0fffffff) << 4); }
+
+SLOW void page_keep(uint8_t *b, uint32_t dom, uint64_t address, uint32_t map) {
+  uint32_t decoded = radix_get(b, b + State_MMIO_ROOT, map & MapEntry_MFN_MASK);
+  if (decoded >> DecodeEntry_KIND_SHIFT != DecodeEntry_PAGE) return;
+  uint32_t page = (uint32_t)(address >> Machine_PAGE_SHIFT);
+  uint32_t value = (map >> MapEntry_WRITABLE_BIT & 1) << 31 | (decoded & DecodeEntry_INDEX_MASK);
+  st64(lookaside_entry(b, dom, page), (uint64_t)value << 32 | lookaside_key(b, dom, page));
+}
+
+INLINE uint8_t *plain_cell(uint8_t *b, uint8_t *page, uint32_t off, uint32_t width, uint32_t effects) {
+  if (page[DevicePage_KIND] != PageKind_CELLS || width > 4) return NULL;
+  uint8_t *cell = cell_at(b, page, off);
+  if (!cell) return NULL;
+  uint32_t flags = ld32(cell + Cell_FLAGS);
+  return (flags & (width | effects)) == width && !(off & (width - 1)) ? cell : NULL;
+}
+
+SLOW uint32_t guest_load_slow(uint8_t *b, uint32_t dom, uint64_t address, uint32_t width) {
   result(b, Status_OK);
   if (!domain_present(b, dom)) return ones(b, Status_ABSENT);
   uint32_t within = (uint32_t)address & Machine_PAGE_MASK;
@@ -122,13 +160,29 @@ static uint32_t guest_load(uint8_t *b, uint32_t dom, uint64_t address, uint32_t 
     count(b, Counter_GUEST_MMIO_READS);
     uint32_t off;
     uint8_t *page = decode_at(b, (uint64_t)mfn << Machine_PAGE_SHIFT | within, &off);
-    return page ? dword_read(b, page, off, width) : ones(b, Status_NOTHING);
+    if (!page) return ones(b, Status_NOTHING);
+    page_keep(b, dom, address, entry);
+    return dword_read(b, page, off, width);
   }
   access_refused(b, dom, RefusedKind_LOAD, (uint32_t)address, (uint32_t)(address >> 32));
   return ones(b, Status_REFUSED);
 }
 
-static void guest_store(uint8_t *b, uint32_t dom, uint64_t address, uint32_t width, uint32_t value) {
+INLINE uint32_t guest_load(uint8_t *b, uint32_t dom, uint64_t address, uint32_t width) {
+  uint64_t entry = lookaside_find(b, dom, address);
+  if (entry) {
+    uint8_t *cell = plain_cell(b, lookaside_page(b, entry), (uint32_t)address, width,
+      CellFlag_READ_EFFECT | CellFlag_WRITE_ONLY);
+    if (cell) {
+      result(b, Status_OK);
+      count(b, Counter_GUEST_MMIO_READS);
+      return narrow(ld32(cell + Cell_VALUE), (uint32_t)address, width);
+    }
+  }
+  return guest_load_slow(b, dom, address, width);
+}
+
+SLOW void guest_store_slow(uint8_t *b, uint32_t dom, uint64_t address, uint32_t width, uint32_t value) {
   result(b, Status_OK);
   if (!domain_present(b, dom)) return result(b, Status_ABSENT);
   uint32_t within = (uint32_t)address & Machine_PAGE_MASK;
@@ -149,13 +203,32 @@ static void guest_store(uint8_t *b, uint32_t dom, uint64_t address, uint32_t wid
       count(b, Counter_GUEST_MMIO_WRITES);
       uint32_t off;
       uint8_t *page = decode_at(b, (uint64_t)mfn << Machine_PAGE_SHIFT | within, &off);
-      if (page) dword_write(b, page, off, width, value);
-      else result(b, Status_NOTHING);
+      if (!page) {
+        result(b, Status_NOTHING);
+        return;
+      }
+      page_keep(b, dom, address, entry);
+      dword_write(b, page, off, width, value);
       return;
     }
   }
   access_refused(b, dom, RefusedKind_STORE, (uint32_t)address, (uint32_t)(address >> 32));
   result(b, Status_REFUSED);
+}
+
+INLINE void guest_store(uint8_t *b, uint32_t dom, uint64_t address, uint32_t width, uint32_t value) {
+  uint64_t entry = lookaside_find(b, dom, address);
+  if (entry >> 63) {
+    uint8_t *cell = plain_cell(b, lookaside_page(b, entry), (uint32_t)address, width,
+      CellFlag_WRITE_EFFECT | CellFlag_HANDLER_STORES);
+    if (cell) {
+      result(b, Status_OK);
+      count(b, Counter_GUEST_MMIO_WRITES);
+      cell_store(cell, value << (((uint32_t)address & 3) << 3), lanes_of((uint32_t)address, width));
+      return;
+    }
+  }
+  guest_store_slow(b, dom, address, width, value);
 }
 
 INLINE bool ports_allowed(uint8_t *b, uint32_t slot, uint32_t port, uint32_t width) {
@@ -177,7 +250,7 @@ INLINE uint8_t *port_page(uint8_t *b, uint32_t port, uint32_t width, uint32_t *o
   return bar_page(b, fn, bar, *off);
 }
 
-static uint32_t guest_in(uint8_t *b, uint32_t dom, uint32_t port, uint32_t width) {
+SLOW uint32_t guest_in_slow(uint8_t *b, uint32_t dom, uint32_t port, uint32_t width) {
   if (!domain_present(b, dom)) return ones(b, Status_ABSENT);
   if (!ports_allowed(b, dom, port, width)) {
     access_refused(b, dom, RefusedKind_IN, port, 0);
@@ -188,4 +261,22 @@ static uint32_t guest_in(uint8_t *b, uint32_t dom, uint32_t port, uint32_t width
   uint32_t off;
   uint8_t *page = port_page(b, port, width, &off);
   return page ? dword_read(b, page, off, width) : ones(b, Status_NOTHING);
+}
+
+INLINE uint32_t guest_in(uint8_t *b, uint32_t dom, uint32_t port, uint32_t width) {
+  if (domain_present(b, dom) && ports_allowed(b, dom, port, width) && (port & 3) + width <= 4) {
+    uint32_t holder = (uint32_t)ld16(b + ld32(b + State_POOL_PORTS) + (port >> 2) * 2) - 1;
+    if (holder < Machine_FUNCTIONS * Machine_BARS) {
+      uint8_t *record = bar_record(b, holder / Machine_BARS, holder % Machine_BARS);
+      uint32_t off = port - ld32(record + BarRecord_MAPPED_LO);
+      uint8_t *cell = plain_cell(b, b + ld32(record + BarRecord_PAGES), off, width,
+        CellFlag_READ_EFFECT | CellFlag_WRITE_ONLY);
+      if (cell) {
+        result(b, Status_OK);
+        count(b, Counter_GUEST_PORT_READS);
+        return narrow(ld32(cell + Cell_VALUE), off, width);
+      }
+    }
+  }
+  return guest_in_slow(b, dom, port, width);
 }
