@@ -8,7 +8,7 @@ const PAGE = 4096;
 interface Size {
   name: string;
   len: number;
-  /** Bytes from one DMA to the next: staggered, so that not all fall into the same cache sets; within a page up to 4 KiB. */
+  /** Bytes from one DMA to the next: staggered, so that not all fall into the same cache sets. */
   step: number;
   none: number;
   hit: number;
@@ -20,7 +20,7 @@ const SIZES: readonly Size[] = [
   { name: '4 KiB', len: 4096, step: PAGE, none: 1.2, hit: 1.2 },
   { name: '64 KiB', len: 65536, step: 65536, none: 1.2, hit: 1.2 },
 ];
-/** Pages that are gone through: fewer than the IOTLB's 64 entries, or so many that an entry is gone when it is wanted. */
+/** Pages gone through: fewer than the IOTLB's 64 entries, or so many that an entry is gone when it is wanted. */
 const HIT_PAGES = 32;
 const WALK_PAGES = 256;
 
@@ -45,7 +45,9 @@ async function measure(size: Size, how: 'none' | 'hit' | 'walk', machine: DmaMac
     const target = how === 'walk' ? {} : { target: atMost(size[how], 'C') };
     questions.push({ name, as: 'time', ours, baseline: twin.variant('C', 'dma', args), ...target });
     const copy = twin.variant('memcpy', 'copy', (n) => [bus, len, source, n, step, span]);
-    questions.push({ name, as: 'time', ours, baseline: copy, ...len >= 1500 && how !== 'walk' && { target: atMost(1.2, 'memcpy') } });
+    questions.push({
+      name, as: 'time', ours, baseline: copy, ...len >= 1500 && how !== 'walk' && { target: atMost(1.2, 'memcpy') },
+    });
   }
   const { bytes } = engine;
   const from = engine.base + source;
@@ -64,7 +66,9 @@ async function measure(size: Size, how: 'none' | 'hit' | 'walk', machine: DmaMac
       if (at >= span) at = 0;
     }
   });
-  questions.push({ name, as: 'speed', ours, baseline: within, ...len === 64 && how !== 'walk' && { target: atLeast(4, 'copyWithin') } });
+  questions.push({
+    name, as: 'speed', ours, baseline: within, ...len === 64 && how !== 'walk' && { target: atLeast(4, 'copyWithin') },
+  });
   questions.push({ name, as: 'speed', ours, baseline: set });
   await ask(questions);
   twin?.close();

@@ -115,10 +115,13 @@ export async function ask(questions: readonly Question[], options: Options = {})
     // forwards and backwards in turn: what a variant leaves in the caches favours nobody
     for (const one of round % 2 === 0 ? variants : [...variants].reverse()) times.get(one)?.push(await one.round(n));
   }
-  for (const question of questions) answer(question, times.get(question.ours) ?? [], times.get(question.baseline) ?? []);
+  for (const question of questions) {
+    answer(question, times.get(question.ours) ?? [], times.get(question.baseline) ?? []);
+  }
 }
 
-function answer({ name, as, ours, baseline, target }: Question, own: readonly number[], other: readonly number[]): void {
+function answer(question: Question, own: readonly number[], other: readonly number[]): void {
+  const { name, as, ours, baseline, target } = question;
   const [above, below] = as === 'time' ? [own, other] : [other, own];
   const { low, median, high } = quartiles(above.map((ns, i) => ns / (below[i] as number)));
   record({
@@ -174,7 +177,8 @@ export async function bench(question: string, run: () => Promise<void>): Promise
   });
   for (const one of answers) {
     const { q1, median, q3 } = one.ratio;
-    table.push([one.name, one.baseline, ...[q1, median, q3, one.fastest].map((x) => x.toFixed(2)), one.target.text, verdict(one)]);
+    const ratios = [q1, median, q3, one.fastest].map((x) => x.toFixed(2));
+    table.push([one.name, one.baseline, ...ratios, one.target.text, verdict(one)]);
   }
   console.log(table.toString());
   const flags = process.execArgv.join(' ');
@@ -182,5 +186,6 @@ export async function bench(question: string, run: () => Promise<void>): Promise
   const file = jsonFile(process.argv.slice(2));
   if (file === undefined) return;
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  fs.writeFileSync(file, `${JSON.stringify({ question, node: process.version, flags: process.execArgv, answers }, null, 2)}\n`);
+  const document = { question, node: process.version, flags: process.execArgv, answers };
+  fs.writeFileSync(file, `${JSON.stringify(document, null, 2)}\n`);
 }

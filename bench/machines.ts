@@ -51,7 +51,9 @@ function table(pages: number, number: number, start: number, size = pages * PAGE
   return { bar: 0, size, constant: 0, rows };
 }
 
-async function cards(io: boolean, registers: RegisterTable[], place: (engine: Engine, card: number) => void): Promise<Engine> {
+async function cards(
+  io: boolean, registers: RegisterTable[], place: (engine: Engine, card: number) => void,
+): Promise<Engine> {
   const engine = await Engine.create({ frames: 1024, tableFrames: 0, heapBytes: 8 << 20 });
   engine.exports.domainCreate(DOMAIN, 0, 0);
   registers.forEach((one, card) => {
@@ -123,7 +125,9 @@ export async function dmaMachine(iommu: boolean): Promise<DmaMachine> {
   const fn = machine.functionOf(EDU_BDF);
   engine.exports.configWrite(fn, Pci.COMMAND, 2, PciCommand.MEMORY | PciCommand.MASTER);
   const first = dom0.p2m[1024] as number;
-  for (let i = 0; iommu && i < pages; i++) engine.exports.iommuOpMap(dom0.slot, first + i, first + i, 1, DmaDirection.BOTH);
+  for (let i = 0; iommu && i < pages; i++) {
+    engine.exports.iommuOpMap(dom0.slot, first + i, first + i, 1, DmaDirection.BOTH);
+  }
   const source = engine.heap.take(65536, 'what is written');
   new Random(1).fill(engine.stateBytes(source, 65536));
   return { engine, fn, bus: first * PAGE, pages, source };
@@ -162,7 +166,8 @@ export function bufferOffset(i: number): number {
 export async function receiveMachine(policy: PolicyName, len: number): Promise<ReceiveMachine> {
   const setup = setupOf(policy === 'strict' || policy === 'lazy' ? 'pv-iommu' : 'xen', policy);
   const machine = await Machine.create({
-    memory: '16MiB', dom0: { memory: '4MiB' }, iommu: setup.iommu ? 'vtd' : 'none', devices: [{ model: 'edu', bdf: EDU_BDF }],
+    memory: '16MiB', dom0: { memory: '4MiB' }, iommu: setup.iommu ? 'vtd' : 'none',
+    devices: [{ model: 'edu', bdf: EDU_BDF }],
   });
   const { engine } = machine;
   const domain = machine.createDomain({ name: 'guest', memory: '4MiB' });

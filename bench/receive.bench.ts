@@ -35,16 +35,15 @@ async function measure(len: number, policy: (typeof POLICIES)[number]): Promise<
   const inIdiomatic = variant('idiomatic JavaScript', (n) => idiomatic.run(n));
   const inTuned = variant('tuned JavaScript', (n) => tuned.run(n));
   const name = `${len} B, ${policy}`;
-  const only64 = (target: Target | undefined): { target?: Target } => len === 64 && target !== undefined ? { target } : {};
-  const ofC = OF_C[policy];
-  const claimed = ofC !== undefined;
+  const ofC = len === 64 ? OF_C[policy] : undefined;
+  const aim = (target: Target): { target?: Target } => ofC === undefined ? {} : { target };
   const questions: Question[] = twin === undefined ? [] : [{
     name, as: 'time', ours, baseline: twin.variant('C', 'receive', args),
-    ...only64(claimed ? atMost(ofC, 'C') : undefined),
+    ...aim(atMost(ofC ?? 0, 'C')),
   }];
   questions.push(
-    { name, as: 'speed', ours, baseline: inIdiomatic, ...only64(claimed ? atLeast(8, 'idiomatic JavaScript') : undefined) },
-    { name, as: 'speed', ours, baseline: inTuned, ...only64(claimed ? atLeast(4, 'tuned JavaScript') : undefined) },
+    { name, as: 'speed', ours, baseline: inIdiomatic, ...aim(atLeast(8, 'idiomatic JavaScript')) },
+    { name, as: 'speed', ours, baseline: inTuned, ...aim(atLeast(4, 'tuned JavaScript')) },
   );
   await ask(questions);
   twin?.close();

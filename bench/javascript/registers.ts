@@ -50,7 +50,8 @@ export class ClosureBus {
   constructor(addresses: readonly number[], values: readonly number[]) {
     const pages = devices(addresses, values, 12);
     this.#first = Math.min(...pages.keys());
-    this.#pages = Array.from({ length: Math.max(...pages.keys()) - this.#first + 1 }, (_, i) => pages.get(this.#first + i));
+    const length = Math.max(...pages.keys()) - this.#first + 1;
+    this.#pages = Array.from({ length }, (_, i) => pages.get(this.#first + i));
   }
 
   load(address: number): number {

@@ -205,8 +205,7 @@ export class ReceiveRing {
     const tables = this.#tables;
     let table = 0;
     for (let level = LEVELS; ; level--) {
-      // a page number of 32 bits: what is shifted out by the upper levels is 0
-      const index = level > 2 ? (level === 3 ? page >>> 18 & 511 : page >>> 27 & 511) : level === 2 ? page >>> 9 & 511 : page & 511;
+      const index = page >>> 9 * (level - 1) & 511;
       const at = table * TABLE_WORDS + 2 * index;
       if (level === 1) return at;
       let pte = tables[at] as number;

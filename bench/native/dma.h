@@ -23,8 +23,10 @@ INLINE uint64_t piece_mpa(uint8_t *b, uint32_t fn, uint64_t address, bool write)
   uint8_t *record = function_record(b, fn);
   if (ld32(record + FunctionRecord_SPACE) == DmaSpace_FOREIGN) {
     if (address >> 40) return NO_TRANSLATION;
-    uint32_t mfn = guest_ram_mfn(b, ld32(record + FunctionRecord_SPACE_DOMAIN), (uint32_t)(address >> Machine_PAGE_SHIFT));
-    return mfn == Machine_MFN_LIMIT ? NO_TRANSLATION : (uint64_t)mfn << Machine_PAGE_SHIFT | (address & Machine_PAGE_MASK);
+    uint32_t slot = ld32(record + FunctionRecord_SPACE_DOMAIN);
+    uint32_t mfn = guest_ram_mfn(b, slot, (uint32_t)(address >> Machine_PAGE_SHIFT));
+    if (mfn == Machine_MFN_LIMIT) return NO_TRANSLATION;
+    return (uint64_t)mfn << Machine_PAGE_SHIFT | (address & Machine_PAGE_MASK);
   }
   if (!ld32(iommu(b) + IommuState_ENABLED)) return address;
   return translate(b, fn, address, write);

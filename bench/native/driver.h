@@ -149,7 +149,8 @@ static uint64_t dma_map(uint8_t *b, uint8_t *m, uint32_t va, uint32_t size, uint
   uint32_t within = va & Machine_PAGE_MASK;
   if (mode == MapMode_DIRECT) {
     uint64_t bus = (uint64_t)mfn << Machine_PAGE_SHIFT | within;
-    if (mfn != Machine_MFN_LIMIT && within + size <= Machine_PAGE_SIZE && bus + size - 1 <= ld64(m + DmaMap_MASK)) return bus;
+    bool whole = mfn != Machine_MFN_LIMIT && within + size <= Machine_PAGE_SIZE;
+    if (whole && bus + size - 1 <= ld64(m + DmaMap_MASK)) return bus;
   } else {
     uint32_t iova = iova_alloc(b, m);
     if (iova && iommu_op_map(b, dom, iova, mfn, 1, direction) == Status_OK) {

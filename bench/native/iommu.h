@@ -19,8 +19,8 @@ INLINE uint8_t *bucket_ptr(uint8_t *c, uint64_t tag) {
   return c + ld32(c + Cache_BUCKETS) + ((hash >> 15) & ld32(c + Cache_BUCKETS_MASK)) * 2;
 }
 INLINE uint8_t *tag_ptr(uint8_t *c, uint32_t entry) { return c + Cache_HEADER - 8 + (uint64_t)entry * 8; }
-INLINE uint8_t *stamp_ptr(uint8_t *c, uint32_t entry) { return c + Cache_HEADER - 8 + (uint64_t)(ld32(c + Cache_ENTRIES) + entry) * 8; }
-INLINE uint8_t *value_ptr(uint8_t *c, uint32_t entry) { return c + Cache_HEADER - 8 + (uint64_t)(2 * ld32(c + Cache_ENTRIES) + entry) * 8; }
+INLINE uint8_t *stamp_ptr(uint8_t *c, uint32_t entry) { return tag_ptr(c, ld32(c + Cache_ENTRIES) + entry); }
+INLINE uint8_t *value_ptr(uint8_t *c, uint32_t entry) { return tag_ptr(c, 2 * ld32(c + Cache_ENTRIES) + entry); }
 INLINE uint8_t *next_ptr(uint8_t *c, uint32_t entry) { return c + ld32(c + Cache_NEXT) + (uint64_t)entry * 2 - 2; }
 
 INLINE uint32_t chain_find(uint8_t *c, uint64_t tag) {
@@ -343,7 +343,8 @@ INLINE bool descriptor(uint8_t *b, uint64_t lo, uint64_t hi) {
       if ((hi & 3) || (lo & 0xffffff00)) return false;
       count(b, Counter_WAITS);
       if (!(lo & VtdInv_WAIT_SW)) return true;
-      uint8_t *p = hi >> Machine_PAGE_SHIFT < Machine_MFN_LIMIT ? frame_ptr(b, (uint32_t)(hi >> Machine_PAGE_SHIFT)) : NULL;
+      uint64_t mfn = hi >> Machine_PAGE_SHIFT;
+      uint8_t *p = mfn < Machine_MFN_LIMIT ? frame_ptr(b, (uint32_t)mfn) : NULL;
       if (!p) return false;
       st32(p + ((uint32_t)hi & Machine_PAGE_MASK & ~3u), (uint32_t)(lo >> 32));
       return true;

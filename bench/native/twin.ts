@@ -1,8 +1,9 @@
 // Builds and runs the C twin as a child process. Where there is no compiler, the comparison is skipped by name.
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { State } from '../../assembly/spec/state';
 import { Machine } from '../../assembly/spec/machine';
 import type { Engine } from '../../src/engine/index';
@@ -41,7 +42,8 @@ function build(): string {
   fs.mkdirSync(OUT, { recursive: true });
   fs.writeFileSync(path.join(OUT, 'layout.h'), layoutHeader());
   const program = path.join(OUT, 'twin');
-  const { status, stderr } = spawnSync('cc', [...FLAGS, '-I', OUT, 'bench/native/twin.c', '-o', program], { encoding: 'utf8' });
+  const args = [...FLAGS, '-I', OUT, 'bench/native/twin.c', '-o', program];
+  const { status, stderr } = spawnSync('cc', args, { encoding: 'utf8' });
   if (status !== 0) fail(`the C twin does not compile:\n${stderr}`);
   if (stderr) console.error(stderr);
   built = program;
@@ -63,7 +65,7 @@ export function imageHash(engine: Engine): number {
 
 /** A twin process that goes on from what the engine's memory holds now. */
 export class Twin {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #answers: AsyncIterator<string>;
 
   constructor(engine: Engine) {
@@ -76,7 +78,7 @@ export class Twin {
       if (ptr !== 0) view.setUint32(State.PLACEMENT + 4 * i, ptr - engine.base, true);
     }
     fs.writeFileSync(file, bytes);
-    this.#child = spawn(program, [file], { stdio: ['pipe', 'pipe', 'inherit'] }) as unknown as ChildProcessWithoutNullStreams;
+    this.#child = spawn(program, [file], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
     this.#child.stdout.once('data', () => fs.rmSync(file, { force: true }));
     this.#child.once('exit', () => fs.rmSync(file, { force: true }));
