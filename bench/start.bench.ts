@@ -11,7 +11,7 @@ await bench('How long does it take to compile and instantiate the engine?', asyn
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const start = performance.now();
-    await WebAssembly.instantiate(bytes, { env: { memory } });
+    await WebAssembly.instantiate(bytes, { env: { memory, windowRead: () => 1, windowWrite: () => 1 } });
     times.push(performance.now() - start);
     // what the optimising compiler does with it in the background is not to run into the next round
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -22,7 +22,7 @@ await bench('How long does it take to compile and instantiate the engine?', asyn
     fastest: Math.min(...times), target: { text: '< 10 ms', value: 10, sense: 'at most' }, rounds: ROUNDS,
   });
   const sync = variant('compile and instantiate at once', () => {
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory, windowRead: () => 1, windowWrite: () => 1 } });
   });
   plainReport([sync], 1);
 });
