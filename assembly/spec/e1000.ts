@@ -74,6 +74,8 @@ export const enum E1000 {
   PTC64 = 0x40d8,
   MPTC = 0x40f0,
   BPTC = 0x40f4,
+  TSCTC = 0x40f8,
+  TSCTFC = 0x40fc,
   RXCSUM = 0x5000,
   MTA = 0x5200,
   MTA_END = 0x5400,
@@ -170,6 +172,8 @@ export const enum E1000Phy {
   STATUS_LINK = 0x0004,
   STATUS_AUTONEG_COMPLETE = 0x0020,
   CONTROL_RESET = 0x8000,
+  CONTROL_LOOPBACK = 0x4000,
+  CONTROL_POWER_DOWN = 0x0800,
   CONTROL_RESTART_AUTONEG = 0x0200,
 }
 
@@ -184,6 +188,7 @@ export const enum E1000Icr {
   RXT0 = 0x00000080,
   MDAC = 0x00000200,
   RXCFG = 0x00000400,
+  SRPD = 0x00010000,
   ALL = 0x0001ffff,
 }
 
@@ -200,6 +205,8 @@ export const enum E1000Rctl {
   BSIZE_SHIFT = 16,
   BSIZE_MASK = 0x00030000,
   VFE = 0x00040000,
+  CFIEN = 0x00080000,
+  CFI = 0x00100000,
   BSEX = 0x02000000,
   SECRC = 0x04000000,
 }
@@ -209,6 +216,19 @@ export const enum E1000Tctl {
   PSP = 0x00000008,
   CT_SHIFT = 4,
   COLD_SHIFT = 12,
+}
+
+/** Receive delay timer: Flush Partial Descriptor block, bit 31 (§13.4.30). */
+export const enum E1000Rdtr {
+  FPD_BIT = 31,
+}
+
+/** Receive checksum control (§3.2.9). */
+export const enum E1000Rxcsum {
+  PCSS_MASK = 0xff,
+  IPOFL = 0x100,
+  TUOFL = 0x200,
+  IPV6OFL = 0x400,
 }
 
 /** Receive address high: Address Valid. */
@@ -225,6 +245,7 @@ export const enum E1000Frame {
   /** Header with a VLAN tag: where the tag's type and its id lie. */
   TYPE = 12,
   TAG = 14,
+  TAG_SIZE = 4,
 }
 
 /** Receive descriptor (§3.2.3), 16 bytes. */
@@ -239,6 +260,12 @@ export const enum E1000Rxd {
   STATUS_DD = 0x01,
   STATUS_EOP = 0x02,
   STATUS_IXSM = 0x04,
+  STATUS_VP = 0x08,
+  STATUS_TCPCS = 0x20,
+  STATUS_IPCS = 0x40,
+  STATUS_PIF = 0x80,
+  ERROR_TCPE = 0x20,
+  ERROR_IPE = 0x40,
 }
 
 /** Legacy transmit descriptor (§3.3.3), 16 bytes. */
@@ -261,11 +288,92 @@ export const enum E1000Txd {
   STATUS_DD = 0x01,
 }
 
+/** TCP/IP context descriptor (§3.3.6): type 0 of the extended ones. */
+export const enum E1000Context {
+  IPCSS = 0,
+  IPCSO = 1,
+  IPCSE = 2,
+  TUCSS = 4,
+  TUCSO = 5,
+  TUCSE = 6,
+  PAYLEN = 8,
+  COMMAND = 11,
+  HDRLEN = 13,
+  MSS = 14,
+  COMMAND_TCP = 0x01,
+  COMMAND_IP = 0x02,
+  COMMAND_TSE = 0x04,
+}
+
+/** TCP/IP data descriptor (§3.3.7): type 1 of the extended ones. Like the legacy one but for these. */
+export const enum E1000Data {
+  LENGTH_MASK = 0x000fffff,
+  TYPE_SHIFT = 20,
+  TYPE_MASK = 0xf,
+  TYPE_CONTEXT = 0,
+  TYPE_DATA = 1,
+  OPTIONS = 13,
+  COMMAND_TSE = 0x04,
+  OPTION_IXSM = 0x01,
+  OPTION_TXSM = 0x02,
+}
+
+/** Headers that the offloads look at (RFC 791, 8200, 9293, 768; IEEE 802.2 SNAP). */
+export const enum Header {
+  TYPE_IPV4 = 0x0800,
+  TYPE_IPV6 = 0x86dd,
+  /** Values of the type field up to here are lengths. */
+  LENGTH_MAX = 1500,
+  IPV4_MIN = 20,
+  IPV4_LENGTH = 2,
+  IPV4_ID = 4,
+  IPV4_FRAGMENT = 6,
+  IPV4_PROTOCOL = 9,
+  IPV4_ADDRESSES = 12,
+  IPV6_SIZE = 40,
+  IPV6_LENGTH = 4,
+  IPV6_NEXT = 6,
+  IPV6_ADDRESSES = 8,
+  PROTOCOL_TCP = 6,
+  PROTOCOL_UDP = 17,
+  NEXT_HOP_BY_HOP = 0,
+  NEXT_ROUTING = 43,
+  NEXT_DESTINATION = 60,
+  /** Longest extension header that the device steps over (§3.2.9.4). */
+  EXTENSION_MAX = 64,
+  OPTION_HOME_ADDRESS = 0xc9,
+  TCP_MIN = 20,
+  TCP_SEQUENCE = 4,
+  TCP_FLAGS = 13,
+  TCP_FIN_PSH = 0x09,
+  UDP_SIZE = 8,
+  UDP_LENGTH = 4,
+  UDP_CHECKSUM = 6,
+}
+
+/** What stands between the MAC and the link of its port. */
+export const enum E1000Port {
+  /** Own frames come back inside the device. */
+  LOOPBACK = 1,
+  /** The PHY is powered down. */
+  OFF = 2,
+}
+
+/** The packet that is being put together from transmit descriptors. */
+export const enum E1000Packet {
+  /** Too long, or a segmentation context that makes no sense: none of it is sent. */
+  BAD = 1,
+  /** Its first descriptor was a data descriptor. */
+  EXTENDED = 2,
+  /** It is cut into segments. */
+  SEGMENTED = 4,
+}
+
 /** The device's own state, beside its cells. */
 export const enum E1000State {
   /** 64 words of u16. */
   EEPROM = 0x000,
-  /** 32 words of u16. */
+  /** 32 words of u16. Everything from here on is cleared by a reset. */
   PHY = 0x080,
   /** Microwire: instruction shifted in, rising edges since its start bit, levels of SK and CS before. */
   WIRE_IN = 0x0c0,
@@ -273,13 +381,12 @@ export const enum E1000State {
   WIRE_LAST = 0x0c8,
   /** Whose turn the next step is: 0 receive, 1 transmit. */
   TURN = 0x0cc,
-  /** Length of the frame that the link had no room for; 0 when none waits. */
+  /** Length of the frame that the link had no room for, 0 when none waits; and whether TX_DESCRIPTOR is in work. */
   TX_WAITING = 0x0d0,
-  /** Checksum insertion of the packet, from its first descriptor: CSO, and CSS from bit 8 on. */
-  TX_CHECKSUM = 0x0d4,
-  /** Packet being put together from transmit descriptors: bytes so far; and whether it was too long. */
+  TX_HELD = 0x0d4,
+  /** Packet being put together: bytes so far; and E1000Packet. */
   TX_LEN = 0x0d8,
-  TX_OVERFLOW = 0x0dc,
+  TX_PACKET = 0x0dc,
   /** The link that the PHY saw last (latched status bit). */
   LINK_LATCH = 0x0e0,
   /** Transmit DMA faulted: the ring stands still until TDH, TCTL or a reset is written. */
@@ -287,12 +394,43 @@ export const enum E1000State {
   RX_STOPPED = 0x0e8,
   /** Faulted transfers of this device (u32). */
   DMA_FAULTS = 0x0ec,
-  /** Descriptor in work. */
+  /** Descriptor in work, within one step. */
   DESCRIPTOR = 0x0f0,
-  /** Packet buffer: one frame of up to 16,288 bytes (§3.3.3) with room for its FCS. */
-  TX_BUFFER = 0x100,
-  TX_BUFFER_SIZE = 0x4000,
+  /** Checksum insertion of a legacy packet, from its first descriptor: CSO, and CSS from bit 8 on. */
+  TX_CHECKSUM = 0x100,
+  /** E1000Port. */
+  PORT = 0x104,
+  /** Timers: when they expire (u64 each), 0 while they stand still; as many as TIMERS, then the end of throttling. */
+  TIMER_RX = 0x110,
+  TIMER_RX_ABSOLUTE = 0x118,
+  TIMER_TX = 0x120,
+  TIMER_TX_ABSOLUTE = 0x128,
+  TIMER_INTERRUPT = 0x130,
+  TIMERS = 5,
+  THROTTLED_UNTIL = 0x138,
+  /** A data descriptor that takes several steps, and bytes of it taken. */
+  TX_DESCRIPTOR = 0x140,
+  TX_OFFSET = 0x150,
+  /** Of its packet's first data descriptor: options, command from bit 8, special field from bit 16 on. */
+  TX_OPTIONS = 0x154,
+  /** Payload bytes in the segments sent so far, and their number. */
+  TX_PAYLOAD = 0x158,
+  TX_SEGMENTS = 0x15c,
+  /** Context descriptors: for checksums alone, for segmentation, and the one of the packet in work. */
+  TX_CONTEXT = 0x160,
+  TX_SEGMENT_CONTEXT = 0x170,
+  TX_WORK = 0x180,
+  /** Link of the loopback inside the device. */
+  LOOP_LINK = 0x200,
+  /** Prototype header of the segments. */
+  TX_HEADER = 0x300,
+  /** Packet buffer: one frame of up to 16,288 bytes (§3.3.3) with room for a tag and its FCS. */
+  TX_BUFFER = 0x400,
   /** Most bytes of a packet before the FCS (§3.3.3). */
   TX_MAX = 16288,
-  SIZE = 0x4100,
+  /** A received frame that its tag was taken out of. */
+  RX_BUFFER = 0x4400,
+  LOOP_RING = 0x8400,
+  LOOP_RING_SIZE = 0x4000,
+  SIZE = 0xc400,
 }

@@ -160,10 +160,15 @@ export class BareNic {
     const frames: Uint8Array[] = [];
     let head = this.get(this.link + Link.RING_HEAD);
     while (head < tail) {
-      const len = byte(head) | byte(head + 1) << 8;
+      const word = this.get(ring + (head % size));
+      if (word === 0x7fffffff) {
+        head += size - (head % size);
+        continue;
+      }
+      const len = word & 0x7fffffff;
       const from = head + 12;
       frames.push(Uint8Array.from({ length: len }, (_, i) => byte(from + i)));
-      head += (12 + len + 3) & ~3;
+      head += (12 + len + 4 + 3) & ~3;
     }
     this.set(this.link + Link.RING_HEAD, head);
     return frames;

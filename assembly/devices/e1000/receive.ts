@@ -1,7 +1,7 @@
 // Receive (§3.2): one frame from the link through the filter into as many buffers as it needs. The data of all of
 // them first, then the write-backs, then everything else that software can see; so a step that memory cannot take
 // now has changed nothing but bytes that will be written again.
-import { E1000, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd, E1000State } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd, E1000State } from '../../spec/e1000';
 import { LinkLimit } from '../../spec/link';
 import { Counter } from '../../spec/counters';
 import { Status } from '../../spec/status';
@@ -13,9 +13,11 @@ import { blockOf, get, set } from './block';
 import { Destination, destinationOf, filterPasses } from './filter';
 import { causesRaise } from './interrupts';
 import { linkOf } from './link-state';
+import { REPORT_PLAIN, frameReport, reportStripped } from './receive-offload';
 import { descriptorAt, ringBase, ringIndex, ringNext, ringNumber } from './ring';
 import { statAdd64, statCount, statistics, statSize } from './statistics';
 import { Outcome } from './step';
+import { receiveDelayed } from './timers';
 
 const BUFFER_MAX: u32 = 16384;
 
@@ -46,11 +48,13 @@ function taken(b: usize, link: usize, stats: usize, wire: u32): void {
  */
 export function frameDrop(b: usize, link: usize, stats: usize, wire: u32, passed: bool): void {
   taken(b, link, stats, wire);
-  if (passed) {
-    statCount(stats, E1000.RLEC);
-    statCount(stats, wire < <u32>E1000Frame.MIN ? E1000.RUC : E1000.ROC);
-  }
+  if (passed) lengthError(stats, wire);
   count(b, Counter.SERVICE_UNITS);
+}
+
+export function lengthError(stats: usize, wire: u32): void {
+  statCount(stats, E1000.RLEC);
+  statCount(stats, wire < <u32>E1000Frame.MIN ? E1000.RUC : E1000.ROC);
 }
 
 /**
@@ -79,17 +83,20 @@ function thresholdReached(rctl: u32, number: u32, before: u32, after: u32): bool
 export function receiveStep(b: usize, fn: u32): Outcome {
   const link = linkOf(b, fn);
   if (link == 0 || !linkWaiting(b, link)) return Outcome.IDLE;
-  const rctl = get(blockOf(b, fn, E1000.RCTL), E1000.RCTL);
+  const control = blockOf(b, fn, E1000.RCTL);
+  const rctl = get(control, E1000.RCTL);
   const device = deviceState(b, fn);
   if ((rctl & E1000Rctl.EN) == 0 || load<u32>(device, E1000State.RX_STOPPED) != 0) return Outcome.IDLE;
 
-  const frame = linkFramePtr(b, link);
+  let frame = linkFramePtr(b, link);
   const len = linkFrameLen(b, link);
   const wire = len + LinkLimit.FCS;
   const stats = statistics(b, fn);
   const kind = destinationOf(frame);
   const passes = filterPasses(b, fn, rctl, frame, kind);
-  if (!passes || wire > lengthMax(rctl) || wire < <u32>E1000Frame.MIN) {
+  const bad = wire > lengthMax(rctl) || wire < <u32>E1000Frame.MIN;
+  // SBP stores what is wrong with its length, as everything else that passes the filter (§13.4.22)
+  if (!passes || (bad && (rctl & E1000Rctl.SBP) == 0)) {
     frameDrop(b, link, stats, wire, passes);
     return Outcome.DONE;
   }
@@ -101,9 +108,19 @@ export function receiveStep(b: usize, fn: u32): Outcome {
   const head = ringIndex(block, E1000.RDH, number);
   const tail = ringIndex(block, E1000.RDT, number);
   const free = tail >= head ? tail - head : tail + number - head;
-  const total = rctl & E1000Rctl.SECRC ? len : wire;
+  if (free == 0) return Outcome.IDLE;
+  let total = rctl & E1000Rctl.SECRC ? len : wire;
+  let report = REPORT_PLAIN;
+  if (kind == Destination.MULTICAST || (get(control, E1000.CTRL) & E1000Ctrl.VME) != 0
+    || get(blockOf(b, fn, E1000.RXCSUM), E1000.RXCSUM) != 0) {
+    report = frameReport(b, fn, rctl, frame, wire, kind);
+    if (reportStripped(report)) {
+      frame = device + E1000State.RX_BUFFER;
+      total -= E1000Frame.TAG_SIZE;
+    }
+  }
   const size = bufferSize(rctl);
-  if (free == 0 || free * size < total) return Outcome.IDLE;
+  if (free * size < total) return Outcome.IDLE;
 
   const descriptor = device + E1000State.DESCRIPTOR;
   let index = head;
@@ -127,8 +144,8 @@ export function receiveStep(b: usize, fn: u32): Outcome {
   while (done < total) {
     const part = min<u32>(total - done, size);
     done += part;
-    const bits = <u64>(E1000Rxd.STATUS_DD | E1000Rxd.STATUS_IXSM | (done == total ? E1000Rxd.STATUS_EOP : 0));
-    store<u64>(descriptor, part | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
+    const bits = <u64>(E1000Rxd.STATUS_DD | (done == total ? E1000Rxd.STATUS_EOP : 0));
+    store<u64>(descriptor, part | report | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
     const status = dmaWrite(b, fn, descriptorAt(base, index) + E1000Rxd.LENGTH, 8, descriptor + E1000Rxd.LENGTH);
     if (status == Status.PENDING) return Outcome.PENDING;
     if (status == Status.FAULT || status == Status.REFUSED) return receiveStop(b, fn, link, stats, wire);
@@ -138,15 +155,20 @@ export function receiveStep(b: usize, fn: u32): Outcome {
 
   set(block, E1000.RDH, index);
   taken(b, link, stats, wire);
-  statCount(stats, E1000.GPRC);
-  statAdd64(stats, E1000.GORCL, wire);
-  statSize(stats, E1000.PRC64, wire);
-  if (kind == Destination.BROADCAST) statCount(stats, E1000.BPRC);
-  else if (kind == Destination.MULTICAST) statCount(stats, E1000.MPRC);
+  if (bad) lengthError(stats, wire);
+  else {
+    statCount(stats, E1000.GPRC);
+    statAdd64(stats, E1000.GORCL, wire);
+    statSize(stats, E1000.PRC64, wire);
+    if (kind == Destination.BROADCAST) statCount(stats, E1000.BPRC);
+    else if (kind == Destination.MULTICAST) statCount(stats, E1000.MPRC);
+  }
   count(b, Counter.RX_FRAMES);
   countBy(b, Counter.RX_BYTES, len);
   const left = tail >= index ? tail - index : tail + number - index;
-  causesRaise(b, fn, thresholdReached(rctl, number, free, left)
-    ? E1000Icr.RXT0 | E1000Icr.RXDMT0 : E1000Icr.RXT0);
+  const delayed = (get(block, E1000.RDTR) | get(block, E1000.RSRPD)) != 0;
+  const causes = (delayed ? receiveDelayed(b, fn, block, total) : E1000Icr.RXT0)
+    | (thresholdReached(rctl, number, free, left) ? E1000Icr.RXDMT0 : 0);
+  if (causes != 0) causesRaise(b, fn, causes);
   return Outcome.DONE;
 }
