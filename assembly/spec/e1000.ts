@@ -398,9 +398,10 @@ export const enum E1000State {
   DESCRIPTOR = 0x0f0,
   /** Checksum insertion of a legacy packet, from its first descriptor: CSO, and CSS from bit 8 on. */
   TX_CHECKSUM = 0x100,
-  /** E1000Port. */
+  /** E1000Port, and the link that follows from it (offset from the state base, 0 for none). */
   PORT = 0x104,
-  /** Timers: when they expire (u64 each), 0 while they stand still; as many as TIMERS, then the end of throttling. */
+  LINK = 0x108,
+  /** Timers: when they expire (u64 each), 0 while they stand still; as many as TIMERS; then the end of throttling. */
   TIMER_RX = 0x110,
   TIMER_RX_ABSOLUTE = 0x118,
   TIMER_TX = 0x120,

@@ -1,7 +1,7 @@
 import type { CacheGeometry } from '../engine/index';
 import { FRAMES_MAX } from '../engine/index';
 import { PortcullisError } from '../errors';
-import { parseBdf, routingId } from '../pci/bdf';
+import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
 import type { DeviceDefinition } from '../devices/definition';
@@ -17,8 +17,8 @@ export interface DeviceDescription {
   model: string;
   /** `DDDD:BB:DD.F` or `BB:DD.F` on bus 0. */
   bdf: string;
-  /** For a NIC: what its port is plugged into (default: nothing). */
-  link?: 'none' | 'loopback' | 'capture';
+  /** For a NIC: what its port is plugged into (default: nothing), or the NIC at the other end of a wire, named once. */
+  link?: 'none' | 'loopback' | 'capture' | { wire: string };
 }
 
 /** A machine, as its JSON document describes it. */
@@ -39,13 +39,16 @@ export interface MachineDescription {
   heapBytes?: number;
 }
 
+/** What a NIC is plugged into; a wire has the routing id of its other end. */
+export type ResolvedLink = (typeof LINKS)[number] | { wire: number };
+
 /** A description with every default filled in and every name looked up. */
 export interface ResolvedDescription {
   frames: number;
   dom0Pages: number;
   iommu: boolean;
   caches: Partial<CacheGeometry>;
-  devices: Array<{ definition: DeviceDefinition; routing: number; link: NonNullable<DeviceDescription['link']> }>;
+  devices: Array<{ definition: DeviceDefinition; routing: number; link: ResolvedLink }>;
   seed: number;
   native: boolean;
   tableFrames: number;
@@ -82,11 +85,36 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>): ResolvedD
   if (routing === 0) fail('ADDRESS_TAKEN', '0000:00:00.0 is the host bridge; give the device another address', { bdf: device.bdf });
   if (taken.has(routing)) fail('ADDRESS_TAKEN', `two devices are at ${device.bdf}; give one another address`, { bdf: device.bdf });
   taken.add(routing);
-  const link = device.link ?? 'none';
-  if (!LINKS.includes(link)) {
-    fail('UNKNOWN_LINK', `${device.bdf} has link "${String(link)}"; there are ${LINKS.join(', ')}`, { link });
+  return { definition, routing, link: resolveLink(device) };
+}
+
+function resolveLink({ bdf, link = 'none' }: DeviceDescription): ResolvedLink {
+  if (typeof link === 'object' && typeof link.wire === 'string') {
+    knownKeys(`the link of ${bdf}`, link, ['wire']);
+    return { wire: routingId(parseBdf(link.wire)) };
   }
-  return { definition, routing, link };
+  if (typeof link === 'object' || !LINKS.includes(link)) {
+    fail('UNKNOWN_LINK', `${bdf} has link "${String(link)}"; there are ${LINKS.join(', ')} and {"wire": "BDF"}`, { link });
+  }
+  return link;
+}
+
+/** Every wire ends at another NIC, whose port has no other use. */
+function checkWires(devices: ResolvedDescription['devices']): void {
+  for (const { routing, link } of devices) {
+    if (typeof link === 'string') continue;
+    const bdf = formatBdf(bdfOf(routing));
+    const end = devices.find((device) => device.routing === link.wire);
+    if (end === undefined || end.definition.model !== 'e1000' || end.routing === routing) {
+      fail('BAD_WIRE', `${bdf} has a wire to ${formatBdf(bdfOf(link.wire))}, where no other network card is`, { bdf });
+    }
+    const taken = devices.some((device) => device.routing !== routing && typeof device.link === 'object'
+      && device.link.wire === link.wire);
+    const other = end.link === 'none' || (typeof end.link === 'object' && end.link.wire === routing);
+    if (taken || !other) {
+      fail('BAD_WIRE', `${bdf} has a wire to ${formatBdf(bdfOf(link.wire))}, whose port has another link`, { bdf });
+    }
+  }
 }
 
 /** Checks a description and fills in its defaults; nothing is created. */
@@ -119,9 +147,11 @@ export function resolveDescription(description: MachineDescription): ResolvedDes
       + `less 2 MiB for firmware${tableFrames > 0 ? ` and ${tableFrames} frames for IOMMU tables` : ''}`, { dom0Pages, frames });
   }
   const taken = new Set<number>();
+  const devices = (description.devices ?? []).map((device) => resolveDevice(device, taken));
+  checkWires(devices);
   return {
     frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
-    devices: (description.devices ?? []).map((device) => resolveDevice(device, taken)),
+    devices,
     seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
   };
 }

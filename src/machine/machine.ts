@@ -54,6 +54,10 @@ export class Machine {
       engine.setWord(State.IOMMU, 1);
     }
     for (const { definition, routing, link } of description.devices) this.#attach(definition, routing, link);
+    for (const { routing, link } of description.devices) {
+      const end = typeof link === 'object' ? this.#links.get(link.wire) : undefined;
+      if (end !== undefined && end.peer === undefined) this.#links.get(routing)?.connect(end);
+    }
     this.#enumerated = enumerate(machinePorts(engine));
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,

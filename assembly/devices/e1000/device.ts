@@ -1,17 +1,14 @@
 import { E1000State } from '../../spec/e1000';
-import { deadlineOf, deviceState, workDone } from '../../bus/functions';
-import { timeNow } from './deadlines';
+import { deviceState, workDone } from '../../bus/functions';
 import { receiveStep } from './receive';
 import { Outcome } from './step';
-import { timersExpire } from './timers';
 import { transmitStep } from './transmit';
 
 /**
- * One step of deferred work. Timers come first: what happens now restarts them. The directions take turns; one that has nothing to do, or has to wait, leaves the step to
+ * One step of deferred work. The directions take turns; one that has nothing to do, or has to wait, leaves the step to
  * the other and keeps its turn.
  */
 export function e1000Step(b: usize, fn: u32): bool {
-  if (deadlineOf(b, fn) <= timeNow(b)) timersExpire(b, fn);
   const device = deviceState(b, fn);
   const turn = load<u32>(device, E1000State.TURN);
   const first = turn == 0 ? receiveStep(b, fn) : transmitStep(b, fn);

@@ -1,7 +1,7 @@
 // Which frames are for this port (§3.2.1, 13.5): exact addresses, multicast table, broadcast, promiscuous modes, and
 // the VLAN table of vlan.ts.
 import { E1000, E1000Ra, E1000Rctl } from '../../spec/e1000';
-import { blockOf, get } from './block';
+import { get } from './block';
 import { vlanPasses } from './vlan';
 
 /** Kinds of destination address. */
@@ -50,10 +50,9 @@ export function passedInexact(block: usize, rctl: u32, frame: usize): bool {
   return (rctl & E1000Rctl.MPE) == 0 && !exactPasses(block, load<u32>(frame), load<u16>(frame, 4));
 }
 
+/** `block` is the page of the address filter and of the VLAN table. */
 @inline
-export function filterPasses(b: usize, fn: u32, rctl: u32, frame: usize, kind: Destination): bool {
-  // address filter and VLAN table share a page
-  const block = blockOf(b, fn, E1000.RA);
+export function filterPasses(b: usize, fn: u32, block: usize, rctl: u32, frame: usize, kind: Destination): bool {
   if (!addressPasses(block, rctl, frame, kind)) return false;
   return (rctl & E1000Rctl.VFE) == 0 || vlanPasses(b, fn, block, rctl, frame);
 }

@@ -16,3 +16,4 @@ export { e1000Step } from './device';
 export { e1000LinkChanged } from './link-state';
 export { e1000Read, e1000Write } from './registers';
 export { e1000Reset } from './reset';
+export { e1000Deadline } from './timers';

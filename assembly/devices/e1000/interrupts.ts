@@ -10,28 +10,31 @@ import { deadlineUpdate, timeNow } from './deadlines';
 /** ITR counts in 256 ns (§13.4.18). */
 const THROTTLE_SHIFT: u64 = 8;
 
-/** The line while throttling is on. */
-export function levelThrottled(b: usize, fn: u32, block: usize, wanted: bool): void {
-  const device = deviceState(b, fn);
-  let timer: u64 = 0;
-  if (wanted && load<u32>(functionRecord(b, fn), FunctionRecord.INTX_LEVEL) == 0) {
+/**
+ * The line changes: up only when the last time it went up is long enough ago, else a timer tries again. Exported to
+ * stay out of line.
+ */
+export function levelChange(b: usize, fn: u32, block: usize, wanted: bool): void {
+  const interval = get(block, E1000.ITR);
+  if (interval != 0 && wanted) {
+    const device = deviceState(b, fn);
     const now = timeNow(b);
     const until = load<u64>(device, E1000State.THROTTLED_UNTIL);
-    if (now < until) timer = until;
-    else store<u64>(device, now + (<u64>get(block, E1000.ITR) << THROTTLE_SHIFT), E1000State.THROTTLED_UNTIL);
+    if (now < until) {
+      if (load<u64>(device, E1000State.TIMER_INTERRUPT) == until) return;
+      store<u64>(device, until, E1000State.TIMER_INTERRUPT);
+      deadlineUpdate(b, fn);
+      return;
+    }
+    store<u64>(device, now + (<u64>interval << THROTTLE_SHIFT), E1000State.THROTTLED_UNTIL);
   }
-  if (load<u64>(device, E1000State.TIMER_INTERRUPT) != timer) {
-    store<u64>(device, timer, E1000State.TIMER_INTERRUPT);
-    deadlineUpdate(b, fn);
-  }
-  intxLevel(b, fn, wanted && timer == 0);
+  intxLevel(b, fn, wanted);
 }
 
 @inline
 function levelUpdate(b: usize, fn: u32, block: usize): void {
   const wanted = (get(block, E1000.ICR) & get(block, E1000.IMS)) != 0;
-  if (get(block, E1000.ITR) == 0) intxLevel(b, fn, wanted);
-  else levelThrottled(b, fn, block, wanted);
+  if (wanted != (load<u32>(functionRecord(b, fn), FunctionRecord.INTX_LEVEL) != 0)) levelChange(b, fn, block, wanted);
 }
 
 /** Something happened. */
@@ -74,9 +77,5 @@ export function maskClear(b: usize, fn: u32, value: u32): void {
 
 /** After a write of ITR. A new interval holds from the next interrupt on; 0 lets a held one go at once. */
 export function throttleWrite(b: usize, fn: u32): void {
-  const device = deviceState(b, fn);
-  if (load<u64>(device, E1000State.TIMER_INTERRUPT) == 0) return;
-  store<u64>(device, 0, E1000State.TIMER_INTERRUPT);
   levelUpdate(b, fn, blockOf(b, fn, E1000.ITR));
-  deadlineUpdate(b, fn);
 }

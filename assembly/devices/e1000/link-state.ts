@@ -8,18 +8,24 @@ import { causesRaise } from './interrupts';
 
 /** Link record that the MAC is connected to, 0 when it is to none. */
 @inline
-export function linkOf(b: usize, fn: u32): usize {
-  const record = functionRecord(b, fn);
-  const device = b + load<u32>(record, FunctionRecord.DEVICE);
-  const port = load<u32>(device, E1000State.PORT);
-  if (port != 0) return port == E1000Port.LOOPBACK ? device + E1000State.LOOP_LINK : 0;
-  const off = load<u32>(record, FunctionRecord.LINK);
+export function linkOf(b: usize, device: usize): usize {
+  const off = load<u32>(device, E1000State.LINK);
   return off == 0 ? 0 : b + off;
+}
+
+/** Which link that is follows from the mode, and from what the control plane has plugged in. */
+export function linkSelect(b: usize, fn: u32): void {
+  const record = functionRecord(b, fn);
+  const off = load<u32>(record, FunctionRecord.DEVICE);
+  let link = load<u32>(record, FunctionRecord.LINK);
+  const port = load<u32>(b + off, E1000State.PORT);
+  if (port != 0) link = port == E1000Port.LOOPBACK ? off + E1000State.LOOP_LINK : 0;
+  store<u32>(b + off, link, E1000State.LINK);
 }
 
 @inline
 export function linkUp(b: usize, fn: u32): bool {
-  const link = linkOf(b, fn);
+  const link = linkOf(b, deviceState(b, fn));
   return link != 0 && load<u32>(link, Link.UP) != 0;
 }
 
@@ -31,6 +37,7 @@ export function statusUpdate(b: usize, fn: u32): void {
 
 /** The cable was plugged in or pulled: the caller has changed the link record. */
 export function e1000LinkChanged(b: usize, fn: u32): void {
+  linkSelect(b, fn);
   if (!linkUp(b, fn)) store<u32>(deviceState(b, fn), 0, E1000State.LINK_LATCH);
   statusUpdate(b, fn);
   causesRaise(b, fn, E1000Icr.LSC);
@@ -62,6 +69,7 @@ export function portUpdate(b: usize, fn: u32): void {
   // a frame that the old link had no room for is tried anew
   store<u32>(device, 0, E1000State.TX_WAITING);
   if (port == E1000Port.LOOPBACK) loopStart(b, device);
+  linkSelect(b, fn);
   if (linkUp(b, fn) != before) e1000LinkChanged(b, fn);
   else workRequest(b, fn);
 }

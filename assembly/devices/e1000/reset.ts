@@ -5,7 +5,7 @@ import { BarKind, BarRecord, FunctionRecord } from '../../spec/state';
 import { barRecord, cellsReset, deadlineClear, deviceState, functionRecord, workDone } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';
 import { eepromLoad } from './eeprom';
-import { linkUp, statusUpdate } from './link-state';
+import { linkSelect, linkUp, statusUpdate } from './link-state';
 import { phyReset } from './phy';
 
 export function e1000Reset(b: usize, fn: u32): void {
@@ -16,6 +16,7 @@ export function e1000Reset(b: usize, fn: u32): void {
   const faults = load<u32>(device, E1000State.DMA_FAULTS);
   memory.fill(device + E1000State.PHY, 0, E1000State.SIZE - E1000State.PHY);
   store<u32>(device, faults, E1000State.DMA_FAULTS);
+  linkSelect(b, fn);
   phyReset(b, fn);
   store<u32>(device, linkUp(b, fn) ? 1 : 0, E1000State.LINK_LATCH);
   eepromLoad(b, fn);

@@ -1,7 +1,7 @@
 // Segmentation (§3.5): a packet of up to 1 MiB goes out as frames of HDRLEN + MSS bytes. The header is fetched once; a
 // step adds to one segment from one descriptor, which is kept meanwhile, so that a step can be left and done again.
 import {
-  E1000, E1000Context, E1000Data, E1000Packet, E1000State, E1000Txd, Header,
+  E1000, E1000Context, E1000Data, E1000Frame, E1000Packet, E1000State, E1000Txd, Header,
 } from '../../spec/e1000';
 import { Status } from '../../spec/status';
 import { deviceState } from '../../bus/functions';
@@ -14,7 +14,7 @@ import { frameLength, frameSend, offloadInsert } from './send';
 import { statCount, statistics } from './statistics';
 import { Outcome } from './step';
 import { descriptorReport, descriptorTaken, faulted, packetForget, transmitStop } from './transmit-ring';
-import { fieldPut16, field16, tagInsert, tagWanted } from './vlan';
+import { field16, fieldPut16, tagInsert, tagWanted } from './vlan';
 
 @inline
 function headerLength(device: usize): u32 {
@@ -84,7 +84,7 @@ export function segmentStep(b: usize, fn: u32): Outcome {
   const block = blockOf(b, fn, E1000.TDBAL);
   const number = ringNumber(block, E1000.TDBAL);
   const head = ringIndex(block, E1000.TDH, number);
-  const link = linkOf(b, fn);
+  const link = linkOf(b, device);
   const descriptor = device + E1000State.TX_DESCRIPTOR;
   const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);
   const mask: u32 = command & E1000Txd.COMMAND_DEXT ? E1000Data.LENGTH_MASK : 0xffff;
@@ -99,7 +99,8 @@ export function segmentStep(b: usize, fn: u32): Outcome {
 
   // how much of what is next: bytes beyond PAYLEN belong to nothing
   const inHeader = before < header;
-  const room = bad ? 0 : inHeader ? header - before : min(segmentSize(device) - (before - header), payload - sent - (before - header));
+  const inSegment = before - header;
+  const room = bad ? 0 : inHeader ? header - before : min(segmentSize(device) - inSegment, payload - sent - inSegment);
   const part = min(size - offset, room);
   const len = before + part;
   const filled = len > header ? len - header : 0;
@@ -111,7 +112,7 @@ export function segmentStep(b: usize, fn: u32): Outcome {
   // VLE, like the options, is that of the first data descriptor (§3.3.7.1)
   const options = load<u32>(device, E1000State.TX_OPTIONS);
   const tag = ready && (options >> 8 & E1000Txd.COMMAND_VLE) != 0 && tagWanted(b, fn, len);
-  const whole = tag ? len + 4 : len;
+  const whole = tag ? len + E1000Frame.TAG_SIZE : len;
   const frameLen = ready ? frameLength(get(blockOf(b, fn, E1000.TCTL), E1000.TCTL), true, whole) : 0;
   if (ready && !linkHasRoom(link, frameLen)) {
     store<u32>(device, frameLen, E1000State.TX_WAITING);

@@ -68,7 +68,7 @@ export function transmitDelayWrite(b: usize, fn: u32): void {
 }
 
 /** The function's deadline has come. Afterwards it lies in the future, or there is none. */
-export function timersExpire(b: usize, fn: u32): void {
+export function e1000Deadline(b: usize, fn: u32): void {
   const device = deviceState(b, fn);
   let causes: u32 = 0;
   if (timerDue(b, device, E1000State.TIMER_RX) || timerDue(b, device, E1000State.TIMER_RX_ABSOLUTE)) {
@@ -79,7 +79,8 @@ export function timersExpire(b: usize, fn: u32): void {
     delayStop(b, fn, E1000State.TIMER_TX);
     causes |= E1000Icr.TXDW;
   }
-  causesRaise(b, fn, causes);
+  // a held interrupt may have been acknowledged meanwhile: then this finds nothing to do
   if (timerDue(b, device, E1000State.TIMER_INTERRUPT)) store<u64>(device, 0, E1000State.TIMER_INTERRUPT);
+  causesRaise(b, fn, causes);
   deadlineUpdate(b, fn);
 }
