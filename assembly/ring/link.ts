@@ -29,7 +29,8 @@ function storeEntry(b: usize, link: usize, k: u64): usize {
 /** The oldest record of a ring that is not empty. */
 @inline
 function recordFirst(b: usize, from: usize): usize {
-  return b + load<u32>(from, Link.RING) + (<u32>load<u64>(from, Link.RING_HEAD) & (load<u32>(from, Link.RING_SIZE) - 1));
+  const at = <u32>load<u64>(from, Link.RING_HEAD) & (load<u32>(from, Link.RING_SIZE) - 1);
+  return b + load<u32>(from, Link.RING) + at;
 }
 
 /** Length of the frame that waits (FCS not counted). */

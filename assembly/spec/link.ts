@@ -26,7 +26,7 @@ export const enum Link {
   /** Fault injection: the frame whose byte `CORRUPT_BYTE` is flipped on its way to the NIC, plus one; 0 none. */
   CORRUPT_FRAME = 72,
   CORRUPT_BYTE = 80,
-  /** Ring of what the NIC sent, for loopback, wire and capture: offset, size (a power of two), running head and tail. */
+  /** Ring of what the NIC sent (loopback, wire, capture): offset, size (a power of two), running head and tail. */
   RING = 84,
   RING_SIZE = 88,
   RING_HEAD = 96,
@@ -37,7 +37,7 @@ export const enum Link {
   STAGING = 116,
   /** Link is up. */
   UP = 120,
-  /** Wire: offset of the link at the other end, whose ring is this one's source; and its NIC's function slot. 0: none. */
+  /** Wire: offset of the link at the other end, whose ring is this one's source, and its NIC's function slot. */
   PEER = 124,
   PEER_FUNCTION = 128,
 }

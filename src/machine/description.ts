@@ -17,7 +17,7 @@ export interface DeviceDescription {
   model: string;
   /** `DDDD:BB:DD.F` or `BB:DD.F` on bus 0. */
   bdf: string;
-  /** For a NIC: what its port is plugged into (default: nothing), or the NIC at the other end of a wire, named once. */
+  /** For a NIC: what its port is plugged into (default: nothing); a wire is named at one of its ends or at both. */
   link?: 'none' | 'loopback' | 'capture' | { wire: string };
 }
 

@@ -1,7 +1,8 @@
 // One 82540EM on the bare engine: state laid out by hand, no domain, no IOMMU, registers by (function, BAR, offset).
 // A bus address is a machine address.
 import { readFileSync } from 'node:fs';
-import { E1000, E1000State } from '../../assembly/spec/e1000';
+import { E1000 } from '../../assembly/spec/e1000';
+import { E1000State } from '../../assembly/spec/e1000-state';
 import { Link, LinkSink, LinkSource } from '../../assembly/spec/link';
 import { Pci, PciCommand } from '../../assembly/spec/pci';
 import {

@@ -44,7 +44,8 @@ export function protocolOf(packet: Packet): number {
 }
 
 export function buildPacket(options: PacketOptions): Packet {
-  const { version = 4, protocol = 'tcp', ipOptions = 0, extensions, fragment = 0, tcpFlags = 0x18, tag, snap } = options;
+  const { version = 4, protocol = 'tcp', ipOptions = 0, extensions, fragment = 0, tcpFlags = 0x18 } = options;
+  const { tag, snap } = options;
   const payload = typeof options.payload === 'number'
     ? Uint8Array.from({ length: options.payload }, (_, i) => (i * 37 + (i >> 8) * 11 + 5) & 0xff) : options.payload;
   const number = protocol === 'tcp' ? 6 : protocol === 'udp' ? 17 : protocol;

@@ -1,5 +1,5 @@
 // The timers of the device in virtual time. The function has one deadline: that of the earliest of them.
-import { E1000State } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { State } from '../../spec/state';
 import { deadlineSet, deviceState } from '../../bus/functions';
 

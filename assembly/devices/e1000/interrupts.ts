@@ -1,6 +1,7 @@
 // Interrupt causes (§13.4.17 to 13.4.21). ICR keeps what happened, IMS what of it may interrupt; the line is asserted
 // while they have a bit in common, but not sooner after the last assertion than ITR says.
-import { E1000, E1000Icr, E1000State } from '../../spec/e1000';
+import { E1000, E1000Icr } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { FunctionRecord } from '../../spec/state';
 import { deviceState, functionRecord } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';

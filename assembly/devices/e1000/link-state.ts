@@ -1,6 +1,7 @@
 // What the MAC is connected to, whether there is a link, and what STATUS tells of it (§13.4.2): the link of the port,
 // nothing while the PHY is powered down, or itself in loopback (§13.4.22; IEEE 802.3 §22.2.4.1.2, 22.2.4.1.5).
-import { E1000, E1000Icr, E1000Phy, E1000Port, E1000Rctl, E1000State, E1000Status } from '../../spec/e1000';
+import { E1000, E1000Icr, E1000Phy, E1000Rctl, E1000Status } from '../../spec/e1000';
+import { E1000Port, E1000State } from '../../spec/e1000-state';
 import { FunctionRecord } from '../../spec/state';
 import { Link, LinkSink, LinkSource } from '../../spec/link';
 import { deviceState, functionRecord, registerGet, registerSet, workRequest } from '../../bus/functions';

@@ -1,6 +1,7 @@
 // The internal PHY behind MDIC (§13.4.6, chapter 11): an M88E1000 whose link, when there is one, is 1000 Mb/s full
 // duplex, negotiated. A management frame takes no time.
-import { E1000, E1000Icr, E1000Mdic, E1000Phy, E1000State } from '../../spec/e1000';
+import { E1000, E1000Icr, E1000Mdic, E1000Phy } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { deviceState, registerGet, registerSet } from '../../bus/functions';
 import { causesRaise } from './interrupts';
 import { linkUp, portUpdate } from './link-state';

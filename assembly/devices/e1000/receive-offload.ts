@@ -1,6 +1,8 @@
 // What a receive descriptor tells of its frame beyond the length (§3.2.3, 3.2.9): the packet checksum, whether the
 // checksums of IP and of TCP or UDP are there and right, and the tag that was taken out.
-import { E1000, E1000Ctrl, E1000Frame, E1000Rctl, E1000Rxcsum, E1000Rxd, E1000State, Header } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000Frame, E1000Rctl, E1000Rxcsum, E1000Rxd } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
+import { Header } from '../../spec/headers';
 import { LinkLimit } from '../../spec/link';
 import { deviceState } from '../../bus/functions';
 import { blockOf, get } from './block';

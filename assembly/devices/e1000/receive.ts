@@ -1,7 +1,8 @@
 // Receive (§3.2): one frame from the link through the filter into as many buffers as it needs. The data of all of
 // them first, then the write-backs, then everything else that software can see; so a step that memory cannot take
 // now has changed nothing but bytes that will be written again.
-import { E1000, E1000Ctrl, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd, E1000State } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { LinkLimit } from '../../spec/link';
 import { Counter } from '../../spec/counters';
 import { Status } from '../../spec/status';

@@ -1,6 +1,7 @@
 // Registers with side effects (chapter 13). Called by offset after the cell has stored, or instead of it where the
 // cell says that the handler stores (IMS, IODATA).
-import { E1000, E1000Ctrl, E1000CtrlExt, E1000Icr, E1000State, E1000Tctl } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000CtrlExt, E1000Icr, E1000Tctl } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { BarRecord, CellFlag, DevicePage, PageKind } from '../../spec/state';
 import {
   barPage, barRecord, cellAt, deviceState, registerGet, registerSet, workRequest,

@@ -1,6 +1,7 @@
 // Reset of the whole device (§13.4.1): registers, PHY, rings in work. What the EEPROM holds stays, and the station
 // address is loaded from it again.
-import { E1000, E1000State } from '../../spec/e1000';
+import { E1000 } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { BarKind, BarRecord, FunctionRecord } from '../../spec/state';
 import { barRecord, cellsReset, deadlineClear, deviceState, functionRecord, workDone } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';

@@ -1,8 +1,8 @@
 // Segmentation (§3.5): a packet of up to 1 MiB goes out as frames of HDRLEN + MSS bytes. The header is fetched once; a
 // step adds to one segment from one descriptor, which is kept meanwhile, so that a step can be left and done again.
-import {
-  E1000, E1000Context, E1000Data, E1000Frame, E1000Packet, E1000State, E1000Txd, Header,
-} from '../../spec/e1000';
+import { E1000, E1000Context, E1000Data, E1000Frame, E1000Txd } from '../../spec/e1000';
+import { E1000Packet, E1000State } from '../../spec/e1000-state';
+import { Header } from '../../spec/headers';
 import { Status } from '../../spec/status';
 import { deviceState } from '../../bus/functions';
 import { dmaRead } from '../../dma/dma';

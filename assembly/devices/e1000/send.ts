@@ -1,5 +1,6 @@
 // A frame that is ready leaves for the link, and is counted.
-import { E1000, E1000Context, E1000Data, E1000State, E1000Tctl } from '../../spec/e1000';
+import { E1000, E1000Context, E1000Data, E1000Tctl } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { LinkLimit } from '../../spec/link';
 import { Counter } from '../../spec/counters';
 import { count, countBy } from '../../memory/state';

@@ -1,7 +1,8 @@
 // Delayed interrupts (§3.2.7.1, 3.2.7.2, 13.4.30, 13.4.31, 13.4.41, 13.4.44): a packet timer that each frame winds up
 // anew, and an absolute one from the first frame on; the earlier of them raises the cause and stops both. The first
 // always runs when the second does.
-import { E1000, E1000Icr, E1000Rdtr, E1000State } from '../../spec/e1000';
+import { E1000, E1000Icr, E1000Rdtr } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { deviceState } from '../../bus/functions';
 import { blockOf, get } from './block';
 import { deadlineUpdate, timeNow, timerDue } from './deadlines';
@@ -27,7 +28,7 @@ function delayStop(b: usize, fn: u32, timer: usize): void {
   deadlineUpdate(b, fn);
 }
 
-/** A frame of `size` bytes has been stored while RDTR or RSRPD is set: the causes to raise now. */
+/** A frame of `size` bytes has been stored: the causes to raise now. */
 export function receiveDelayed(b: usize, fn: u32, block: usize, size: u32): u32 {
   const small = get(block, E1000.RSRPD);
   const delay = get(block, E1000.RDTR);

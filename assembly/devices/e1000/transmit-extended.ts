@@ -1,5 +1,6 @@
 // Extended transmit descriptors (§3.3.6, 3.3.7): contexts are kept; data is part of a packet, whole or segmented.
-import { E1000, E1000Context, E1000Data, E1000Packet, E1000State, E1000Txd } from '../../spec/e1000';
+import { E1000, E1000Context, E1000Data, E1000Txd } from '../../spec/e1000';
+import { E1000Packet, E1000State } from '../../spec/e1000-state';
 import { Status } from '../../spec/status';
 import { deviceState } from '../../bus/functions';
 import { blockOf } from './block';

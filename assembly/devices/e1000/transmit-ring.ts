@@ -1,5 +1,6 @@
 // What every kind of transmit descriptor has in common: being given up, reported, taken off the ring.
-import { E1000, E1000Icr, E1000State, E1000Txd } from '../../spec/e1000';
+import { E1000, E1000Icr, E1000Txd } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { Counter } from '../../spec/counters';
 import { Status } from '../../spec/status';
 import { count } from '../../memory/state';

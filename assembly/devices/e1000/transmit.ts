@@ -1,6 +1,7 @@
 // Transmit (§3.3, 3.4): one descriptor a step. Its data is added to the packet that is being put together; the last
 // one sends the packet. Whatever may have to wait (memory, the link) comes before the first visible effect.
-import { E1000, E1000Data, E1000Frame, E1000Packet, E1000State, E1000Tctl, E1000Txd } from '../../spec/e1000';
+import { E1000, E1000Data, E1000Frame, E1000Tctl, E1000Txd } from '../../spec/e1000';
+import { E1000Packet, E1000State } from '../../spec/e1000-state';
 import { Link } from '../../spec/link';
 import { Counter } from '../../spec/counters';
 import { Status } from '../../spec/status';

@@ -1,5 +1,6 @@
 // 802.1Q tags (chapter 9): the filter, taking a tag out of a received frame, putting one into a sent one.
-import { E1000, E1000Ctrl, E1000Frame, E1000Rctl, E1000State } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000Frame, E1000Rctl } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { deviceState } from '../../bus/functions';
 import { blockOf, get } from './block';
 

@@ -87,8 +87,12 @@ export class LinkHandle {
    * under way in each direction; a NIC whose direction is full waits. Pulling either end out takes both links down.
    */
   connect(other: LinkHandle, bytes = 65536): void {
-    if (other === this) throw new PortcullisError('BAD_LINK', 'a wire from a port to itself; that is link "loopback"');
-    if (other.engine !== this.engine) throw new PortcullisError('BAD_LINK', 'a wire between two machines; both ports must be of one');
+    if (other === this) {
+      throw new PortcullisError('BAD_LINK', 'a wire from a port to itself; that is link "loopback"');
+    }
+    if (other.engine !== this.engine) {
+      throw new PortcullisError('BAD_LINK', 'a wire between two machines; both ports must be of one');
+    }
     const ends = [this, other] as const;
     for (const end of ends) end.#unplug();
     for (const end of ends) {
@@ -121,7 +125,8 @@ export class LinkHandle {
 
   #ring(bytes: number): void {
     if (bytes < LinkLimit.STAGING_SIZE * 2 || (bytes & (bytes - 1)) !== 0) {
-      throw new PortcullisError('BAD_LINK', `a link's ring of ${bytes} bytes; it must be a power of two from 32768 on`, { bytes });
+      throw new PortcullisError('BAD_LINK', `a link's ring of ${bytes} bytes; it must be a power of two from 32768 on`,
+        { bytes });
     }
     this.#set(Link.RING, this.#take(bytes, 'the link\'s ring'));
     this.#set(Link.RING_SIZE, bytes);
@@ -185,8 +190,8 @@ export class LinkHandle {
       }
       const length = word & LinkRecord.LENGTH_MASK;
       const start = at + LinkRecord.FRAME;
-      const time = view.getUint32(at + LinkRecord.TIME + 4, true) * 2 ** 32 + view.getUint32(at + LinkRecord.TIME, true);
-      frames.push({ bytes: ring.slice(start, start + length), timeNs: time });
+      const timeNs = Number(view.getBigUint64(at + LinkRecord.TIME, true));
+      frames.push({ bytes: ring.slice(start, start + length), timeNs });
       head += (LinkRecord.FRAME + length + LinkLimit.FCS + 3) & ~3;
     }
     engine.setWord64(off + Link.RING_HEAD, head);
