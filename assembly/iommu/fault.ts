@@ -3,7 +3,9 @@
 import { IommuState, Vtd, VtdFrcd, VtdFsts } from '../spec/vtd';
 import { State } from '../spec/state';
 import { Counter } from '../spec/counters';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { registerGet, registerSet } from '../bus/functions';
 
 const FECTL_IM: u32 = 0x80000000;
@@ -32,10 +34,12 @@ export function faultStatus(b: usize, bits: u32): void {
   else store<u32>(b + State.IOMMU, 1, IommuState.FAULT_EVENT);
 }
 
-/** PPF is the OR of the F bits, FRI the first record that has one. */
+/** PPF is the OR of the F bits, FRI the oldest record that has one: records are written round robin. */
 export function faultSummary(b: usize): void {
   let status = vtdGet(b, Vtd.FSTS) & ~(<u32>VtdFsts.PPF | 0xff00);
-  for (let i: u32 = 0; i < <u32>Vtd.FRCD_COUNT; i++) {
+  const next = load<u32>(b + State.IOMMU, IommuState.NEXT_FAULT);
+  for (let n: u32 = 0; n < <u32>Vtd.FRCD_COUNT; n++) {
+    const i = (next + n) & (Vtd.FRCD_COUNT - 1);
     if (vtdGet(b, Vtd.FRCD + (i << 4) + 12) >> VtdFrcd.F_BIT == 0) continue;
     status |= <u32>VtdFsts.PPF | i << VtdFsts.FRI_SHIFT;
     break;
@@ -49,6 +53,7 @@ export function faultSummary(b: usize): void {
  */
 export function faultRecord(b: usize, sid: u32, info: u64, reason: u32, read: bool, silent: bool): void {
   count(b, Counter.FAULTS);
+  trace(b, TraceCategory.FAULT, sid, info, reason, traceDetail(0, !read, reason));
   if (silent) return;
   if (vtdGet(b, Vtd.FSTS) & VtdFsts.PFO) {
     count(b, Counter.FAULTS_DROPPED);

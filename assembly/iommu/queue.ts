@@ -4,8 +4,10 @@ import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdFsts, VtdInv } from '../spec/vtd';
 import { State } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
-import { framePtr } from '../memory/windows';
+import { trace, traceDetail } from '../memory/trace';
+import { frameDirty, framePtr } from '../memory/windows';
 import { workDone, workRequest } from '../bus/functions';
 import { cacheKill, cacheKillContexts, cacheKillRange, cacheTag } from './cache';
 import { VTD_FUNCTION, faultStatus, vtdGet, vtdSet } from './fault';
@@ -22,10 +24,22 @@ function floorsRaise(b: usize, did: u32): void {
   store<u64>(iommu + IommuState.FLOORS + (did << 3), clock);
 }
 
-/** Everything of every domain: a floor for each of the 64 domain ids. */
+// a floor for each of the 64 domain ids
+function allFloorsRaise(b: usize): void {
+  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+}
+
+/** Everything of every domain. */
 export function invalidateGlobal(b: usize): void {
   count(b, Counter.INVALIDATE_GLOBAL);
-  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+  allFloorsRaise(b);
+}
+
+/** Every cache of the unit is empty, without an invalidation: a reset. */
+export function cachesReset(b: usize): void {
+  allFloorsRaise(b);
+  const iommu = b + State.IOMMU;
+  store<u64>(iommu, load<u64>(iommu, IommuState.CLOCK), IommuState.CONTEXT_FLOOR);
 }
 
 export function invalidateDomain(b: usize, did: u32): void {
@@ -86,7 +100,9 @@ function invalidateIotlb(b: usize, granularity: u32, did: u32, page: u64, addres
   return true;
 }
 
+/** IWC that is set already makes no new event. */
 function completionEvent(b: usize): void {
+  if (vtdGet(b, Vtd.ICS) != 0) return;
   vtdSet(b, Vtd.ICS, 1);
   const control = vtdGet(b, Vtd.IECTL);
   if (control & IECTL_IM) vtdSet(b, Vtd.IECTL, control | IECTL_IP);
@@ -100,6 +116,7 @@ function wait(b: usize, lo: u64, hi: u64): bool {
     const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
     if (ptr == 0) return false;
     store<u32>(ptr + (<u32>hi & Machine.PAGE_MASK & ~3), <u32>(lo >> 32));
+    frameDirty(b, <u32>mfn);
   }
   if (lo & VtdInv.WAIT_IF) completionEvent(b);
   return true;
@@ -148,13 +165,15 @@ export function queueDrain(b: usize, budget: u32): bool {
     budget--;
     count(b, Counter.SERVICE_UNITS);
     const mfn = base + (head >> 8);
-    const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
-    if (ptr == 0 || !descriptor(b, load<u64>(ptr + ((head & 255) << 4)), load<u64>(ptr + ((head & 255) << 4), 8))) {
+    const frame = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
+    const entry = frame + ((head & 255) << 4);
+    if (frame == 0 || !descriptor(b, load<u64>(entry), load<u64>(entry, 8))) {
       vtdSet(b, Vtd.IQH, head << 4);
       faultStatus(b, VtdFsts.IQE);
       return true;
     }
     count(b, Counter.INVALIDATIONS);
+    trace(b, TraceCategory.INVALIDATION, VTD_FUNCTION, load<u64>(entry, 8), load<u32>(entry), traceDetail(0, false, 0));
     head = (head + 1) & (entries - 1);
   }
   vtdSet(b, Vtd.IQH, head << 4);
@@ -165,28 +184,34 @@ export function queueDrain(b: usize, budget: u32): bool {
 export function queueTail(b: usize, value: u32): void {
   vtdSet(b, Vtd.IQT, value & 0x7fff0);
   if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) return;
-  count(b, Counter.INVALIDATION_SUBMISSIONS);
+  if (vtdGet(b, Vtd.IQT) != vtdGet(b, Vtd.IQH)) count(b, Counter.INVALIDATION_SUBMISSIONS);
   queueDrain(b, DRAIN_AT_ONCE);
 }
 
-/** CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored. */
+/** A cleared IQE: the queue goes on from the descriptor that stopped it. */
+export function queueResume(b: usize): void {
+  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) != 0) queueDrain(b, DRAIN_AT_ONCE);
+}
+
+/**
+ * CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored, and the actual
+ * granularity is then 0, as it is for a request that makes no sense.
+ */
 export function contextCommand(b: usize): void {
   const hi = vtdGet(b, Vtd.CCMD + 4);
   const lo = vtdGet(b, Vtd.CCMD);
   const granularity = (hi >> 29) & 3;
-  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) {
-    invalidateContexts(b, granularity, lo & 0xffff, lo >> 16, hi & 3);
-  }
-  vtdSet(b, Vtd.CCMD + 4, (hi & 0x67ffffff) | granularity << 27);
+  const done = load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0
+    && invalidateContexts(b, granularity, lo & 0xffff, lo >> 16, hi & 3);
+  vtdSet(b, Vtd.CCMD + 4, (hi & 0x67ffffff) | (done ? granularity << 27 : 0));
 }
 
 /** IOTLB with IVT set. */
 export function iotlbCommand(b: usize): void {
   const hi = vtdGet(b, Vtd.IOTLB + 4);
   const granularity = (hi >> 28) & 3;
-  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) {
-    const iva = <u64>vtdGet(b, Vtd.IVA + 4) << 32 | vtdGet(b, Vtd.IVA);
-    invalidateIotlb(b, granularity, hi & 0xffff, iva >> 12, <u32>iva & VtdInv.AM_MASK, (iva & VtdInv.IH) != 0);
-  }
-  vtdSet(b, Vtd.IOTLB + 4, (hi & 0x79ffffff) | granularity << 25);
+  const iva = <u64>vtdGet(b, Vtd.IVA + 4) << 32 | vtdGet(b, Vtd.IVA);
+  const done = load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0
+    && invalidateIotlb(b, granularity, hi & 0xffff, iva >> 12, <u32>iva & VtdInv.AM_MASK, (iva & VtdInv.IH) != 0);
+  vtdSet(b, Vtd.IOTLB + 4, (hi & 0x79ffffff) | (done ? granularity << 25 : 0));
 }

@@ -38,9 +38,10 @@ function tableTake(b: usize): u32 {
   return mfn;
 }
 
-/** An IO domain with an empty root table of four levels; only frames of domain `owner` may be mapped in it. */
-export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32): Status {
+/** An IO domain with an empty root table of 3 to 5 levels; only frames of domain `owner` may be mapped in it. */
+export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32, levels: u32): Status {
   if (slot >= <u32>Machine.IO_DOMAINS || did >= <u32>IommuState.DOMAIN_IDS || owner > <u32>DomId.NONE) return Status.RANGE;
+  if (levels < 3 || levels > 5) return Status.RANGE;
   if (ioDomainPresent(b, slot)) return Status.IN_USE;
   const root = tableTake(b);
   if (root == 0) return Status.FULL;
@@ -49,7 +50,7 @@ export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32): Statu
   store<u32>(record, 1, IoDomainRecord.PRESENT);
   store<u32>(record, did, IoDomainRecord.DID);
   store<u32>(record, root, IoDomainRecord.ROOT_MFN);
-  store<u32>(record, 4, IoDomainRecord.LEVELS);
+  store<u32>(record, levels, IoDomainRecord.LEVELS);
   store<u32>(record, owner, IoDomainRecord.OWNER);
   return Status.OK;
 }
@@ -93,14 +94,14 @@ function superpageSplit(b: usize, ptr: usize, level: u32): bool {
   return true;
 }
 
-/** Level and state of the entry that decides about a page: walks down until a leaf or a gap. */
+/** Entry that decides about a page, a leaf or a gap (R and W clear), with its level in bits 63:56. */
 function leafFind(b: usize, record: usize, dfn: u64): u64 {
   let table = load<u32>(record, IoDomainRecord.ROOT_MFN);
   let at = load<u32>(record, IoDomainRecord.LEVELS);
   while (true) {
     const ptr = slotPtr(b, table, dfn, at);
     const pte = ptr == 0 ? 0 : load<u64>(ptr);
-    if ((pte & 3) == 0) return 0;
+    if ((pte & 3) == 0) return <u64>at << 56;
     if (at == 1 || (pte & VtdPte.SP) != 0) return pte | <u64>at << 56;
     table = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
     at--;
@@ -109,7 +110,7 @@ function leafFind(b: usize, record: usize, dfn: u64): u64 {
 
 /** Whether a page is mapped in the IO domain. */
 export function ioPageMapped(b: usize, slot: u32, dfn: u32): bool {
-  return ioDomainPresent(b, slot) && leafFind(b, ioDomainRecord(b, slot), dfn) != 0;
+  return ioDomainPresent(b, slot) && (leafFind(b, ioDomainRecord(b, slot), dfn) & 3) != 0;
 }
 
 /** Maps one leaf of `level` (1: 4 KiB, 2: 2 MiB, 3: 1 GiB). */
@@ -133,25 +134,30 @@ export function ioMap(b: usize, slot: u32, dfn: u32, mfn: u32, pages: u32, right
   if (!ioDomainPresent(b, slot)) return Status.ABSENT;
   if ((rights & 3) == 0 || <u64>dfn + pages > 0x100000000 || <u64>mfn + pages > <u64>Machine.MFN_LIMIT) return Status.RANGE;
   const record = ioDomainRecord(b, slot);
-  for (let i: u32 = 0; i < pages; i++) if (leafFind(b, record, dfn + i) != 0) return Status.IN_USE;
+  for (let i: u32 = 0; i < pages; i++) if ((leafFind(b, record, dfn + i) & 3) != 0) return Status.IN_USE;
   let done: u32 = 0;
   while (done < pages) {
-    const level: u32 = ((dfn + done) & 511) == 0 && ((mfn + done) & 511) == 0 && pages - done >= 512
-      && entryIsGap(b, record, dfn + done) ? 2 : 1;
+    const level = largestLeaf(b, record, dfn + done, mfn + done, pages - done);
     const status = leafMap(b, record, dfn + done, mfn + done, rights & 3, level);
     if (status != Status.OK) {
       ioUnmap(b, slot, dfn, done);
       return status;
     }
-    done += level == 2 ? 512 : 1;
+    done += 1 << (9 * (level - 1));
   }
   return Status.OK;
 }
 
-/** Whether the 2 MiB slot of a page holds no table: only then may a superpage go there. */
-function entryIsGap(b: usize, record: usize, dfn: u64): bool {
-  const ptr = entryFor(b, record, dfn, 2, true);
-  return ptr != 0 && load<u64>(ptr) == 0;
+/** Level of the largest leaf that alignment, length and the tables that are there allow. */
+function largestLeaf(b: usize, record: usize, dfn: u32, mfn: u32, pages: u32): u32 {
+  for (let level: u32 = 3; level > 1; level--) {
+    const whole = <u32>1 << (9 * (level - 1));
+    if (((dfn | mfn) & (whole - 1)) != 0 || pages < whole) continue;
+    // only where no table hangs: one may be there, empty, from smaller pages
+    const ptr = entryFor(b, record, dfn, level, true);
+    if (ptr != 0 && load<u64>(ptr) == 0) return level;
+  }
+  return 1;
 }
 
 /** Unmaps `pages` pages; pages that are not mapped are passed over. No cache is touched here. */
@@ -159,17 +165,19 @@ export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
   if (!ioDomainPresent(b, slot)) return Status.ABSENT;
   if (<u64>dfn + pages > 0x100000000) return Status.RANGE;
   const record = ioDomainRecord(b, slot);
-  let done: u32 = 0;
-  while (done < pages) {
-    const leaf = leafFind(b, record, dfn + done);
+  const end = <u64>dfn + pages;
+  let at = <u64>dfn;
+  while (at < end) {
+    const leaf = leafFind(b, record, at);
     let level = <u32>(leaf >> 56);
-    if (level == 0) {
-      done++;
+    const whole = <u64>1 << <u64>(9 * (level - 1));
+    if ((leaf & 3) == 0) {
+      // past the whole gap at once: a guest may name all of 2^32 pages
+      at = (at & ~(whole - 1)) + whole;
       continue;
     }
-    const whole: u32 = 1 << (9 * (level - 1));
-    if (((dfn + done) & (whole - 1)) != 0 || pages - done < whole) level = 1;
-    const ptr = entryFor(b, record, dfn + done, level, true);
+    if ((at & (whole - 1)) != 0 || end - at < whole) level = 1;
+    const ptr = entryFor(b, record, at, level, true);
     if (ptr == 0) return Status.FULL;
     const size: u32 = 1 << (9 * (level - 1));
     const mfn = <u32>((load<u64>(ptr) & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
@@ -177,7 +185,7 @@ export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
     count(b, Counter.PTES_WRITTEN);
     for (let i: u32 = 0; i < size; i++) frameRelease(b, mfn + i);
     store<u64>(record, load<u64>(record, IoDomainRecord.LEAVES) - 1, IoDomainRecord.LEAVES);
-    done += size;
+    at += size;
   }
   return Status.OK;
 }

@@ -14,7 +14,8 @@ export const NO_TRANSLATION: u64 = u64.MAX_VALUE;
 
 /** Address bits of a table entry that this machine has (mfn of 28 bits); the others up to 51 are reserved. */
 const ADDRESS_MASK: u64 = 0x000000fffffff000;
-const ADDRESS_RESERVED: u64 = 0x000fff0000000000;
+/** TM (bit 62) is reserved too: there are no device TLBs. */
+const ADDRESS_RESERVED: u64 = 0x400fff0000000000;
 
 // a context in the cache: 63:24 root frame, 23:8 domain id, 6:4 address width, 3:2 translation type, 1 FPD, 0 valid
 @inline
@@ -56,7 +57,7 @@ export function contextLoad(b: usize, c: usize, fn: u32, sid: u32, iova: u64, re
         else if ((lo & (VtdContext.RESERVED_LO | ~(ADDRESS_MASK | 0xfff))) != 0 || (hi >> 24) != 0 || (hi & 0x80) != 0) {
           reason = VtdFault.CONTEXT_RESERVED;
         } else if ((type != VtdContext.TT_SECOND_LEVEL && type != VtdContext.TT_PASS_THROUGH)
-          || (width != VtdContext.AW_39 && width != VtdContext.AW_48) || did >= <u32>IommuState.DOMAIN_IDS) {
+          || width < <u32>VtdContext.AW_39 || width > <u32>VtdContext.AW_57 || did >= <u32>IommuState.DOMAIN_IDS) {
           reason = VtdFault.CONTEXT_INVALID;
         } else {
           const value = contextPack(lo >> Machine.PAGE_SHIFT, did, width, type, fpd);
@@ -161,7 +162,7 @@ export function walk(b: usize, context: u64, sid: u32, iova: u64, write: bool): 
     const value = table << Machine.PAGE_SHIFT | (rights & 3);
     if (level == 2) cacheFill(b, pwc2m, cacheTag(iova >> 21, did, 0), iova >> 21, value, false);
     else if (level == 3) cacheFill(b, pwc1g, cacheTag(iova >> 30, did, 0), iova >> 30, value, false);
-    else cacheFill(b, pwc512g, cacheTag(iova >> 39, did, 0), iova >> 39, value, false);
+    else if (level == 4) cacheFill(b, pwc512g, cacheTag(iova >> 39, did, 0), iova >> 39, value, false);
     level--;
   }
   faultRecord(b, sid, iova, reason, !write, (context & 2) != 0);
@@ -185,14 +186,15 @@ export function translate(b: usize, fn: u32, iova: u64, write: bool): u64 {
   const sid = load<u32>(functionRecord(b, fn), FunctionRecord.SID);
   const context = contextFind(b, fn, sid, iova, !write);
   if (context == 0) return NO_TRANSLATION;
-  const width: u64 = (context & 0x70) == (<u64>VtdContext.AW_39 << 4) ? 39 : Vtd.MGAW;
+  // AW 1, 2, 3: 39, 48, 57 bits
+  const beyond = iova >> (30 + 9 * (context >> 4 & 7)) != 0;
   if ((context & 0xc) == (<u64>VtdContext.TT_PASS_THROUGH << 2)) {
-    if (iova >> <u64>Vtd.MGAW == 0) return iova;
+    if (!beyond) return iova;
     faultRecord(b, sid, iova, VtdFault.BEYOND_WIDTH, !write, (context & 2) != 0);
     return NO_TRANSLATION;
   }
   count(b, Counter.TRANSLATIONS);
-  if (iova >> width != 0) {
+  if (beyond) {
     faultRecord(b, sid, iova, VtdFault.BEYOND_WIDTH, !write, (context & 2) != 0);
     return NO_TRANSLATION;
   }

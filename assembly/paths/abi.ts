@@ -1,6 +1,6 @@
 // The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
 // address comes as two halves, a time as a whole number of ns in an f64.
-import { Abi, BarRecord, FrameRecord, State, StateSize } from '../spec/state';
+import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '../spec/state';
 import { Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
@@ -8,23 +8,26 @@ import { setBase, stateBase } from '../memory/state';
 import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
-import { barRecord, functionPresent, workRequest } from '../bus/functions';
-import { barMap } from '../bus/decode';
+import { barRecord, functionPresent, functionRecord, workRequest } from '../bus/functions';
+import { barMap, barsMovedClear } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
 import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
+import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
-import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
+import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
+import * as apply from './apply';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
 import * as registers from './registers';
+import * as resets from './reset';
 import { serviceRun } from './service';
 
 @inline
@@ -68,8 +71,9 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
 
 // ---- machine memory
 
-export function windowMap(firstMfn: u32, number: u32, ptr: u32): Status {
-  return windows.windowMap(stateBase(), firstMfn, number, ptr);
+/** `kind` is WindowKind, `readOnly` 0 or 1; `ptr` counts for linear windows only. */
+export function windowMap(firstMfn: u32, number: u32, ptr: u32, kind: u32, readOnly: u32): Status {
+  return windows.windowMap(stateBase(), firstMfn, number, ptr, kind, readOnly != 0);
 }
 
 export function windowUnmap(firstMfn: u32): Status {
@@ -129,6 +133,12 @@ export function portsSet(slot: u32, first: u32, number: u32, allow: u32): Status
 
 // ---- functions
 
+/** The IOMMU is present, but no PCI function: it has no config space. */
+@inline
+function hasConfig(b: usize, fn: u32): bool {
+  return functionPresent(b, fn) && load<u32>(functionRecord(b, fn), FunctionRecord.CONFIG_SIZE) != 0;
+}
+
 /** Index of a page of a BAR, for the control plane that fills it: offset of its record, 0 when there is none. */
 export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
   const b = stateBase();
@@ -140,7 +150,7 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 
 /** After the control plane has filled a function's record and config space: derive the rest. */
 export function functionApply(fn: u32): void {
-  config.configApply(stateBase(), fn);
+  if (hasConfig(stateBase(), fn)) apply.configApply(stateBase(), fn);
 }
 
 /** Maps a BAR without config space (the IOMMU's register page), or takes it out of decode. */
@@ -148,8 +158,10 @@ export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void 
   if (functionPresent(stateBase(), fn) && bar < <u32>Machine.BARS) barMap(stateBase(), fn, bar, place != 0, join(lo, hi));
 }
 
+/** Function-level reset. `BARS_MOVED` tells whether it lost BARs. */
 export function functionReset(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) config.functionReset(stateBase(), fn);
+  barsMovedClear(stateBase());
+  if (hasConfig(stateBase(), fn)) resets.functionReset(stateBase(), fn);
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
@@ -176,11 +188,11 @@ export function registerWrite(fn: u32, bar: u32, off: u32, width: u32, lo: u32, 
 }
 
 export function configRead(fn: u32, off: u32, width: u32): u32 {
-  return functionPresent(stateBase(), fn) ? config.configRead(stateBase(), fn, off, width) : 0xffffffff;
+  return hasConfig(stateBase(), fn) ? config.configRead(stateBase(), fn, off, width) : 0xffffffff;
 }
 
 export function configWrite(fn: u32, off: u32, width: u32, value: u32): void {
-  if (functionPresent(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
+  if (hasConfig(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
 }
 
 export function portRead(port: u32, width: u32): u32 {
@@ -211,6 +223,27 @@ export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
 
 // ---- deferred work and interrupts
 
+/** Offset of the request that a function has made to a message window and that waits for the host, 0 when none does. */
+export function windowRequest(fn: u32): u32 {
+  return functionPresent(stateBase(), fn) ? journal.journalPoll(stateBase(), fn) : 0;
+}
+
+/** Number of that request, to answer it by. */
+export function windowRequestSerial(fn: u32): u32 {
+  return functionPresent(stateBase(), fn) ? journal.journalSerial(stateBase(), fn) : 0;
+}
+
+/**
+ * The host has answered: a read's bytes are in the request's data. `answer` 0 done, 1 refused. ABSENT when the device
+ * has given the request up, by a reset say.
+ */
+export function windowAnswer(fn: u32, serial: u32, answer: u32): Status {
+  if (!functionPresent(stateBase(), fn)) return Status.ABSENT;
+  const status = journal.journalAnswer(stateBase(), fn, serial, answer);
+  if (status == Status.OK) workRequest(stateBase(), fn);
+  return status;
+}
+
 export function service(now: f64, budget: u32): u32 {
   return serviceRun(stateBase(), <u64>now, budget);
 }
@@ -232,8 +265,8 @@ export function messagePop(): u32 {
 
 // ---- IOMMU, the hypervisor's side
 
-export function ioDomainCreate(slot: u32, did: u32, owner: u32): Status {
-  return tables.ioDomainCreate(stateBase(), slot, did, owner);
+export function ioDomainCreate(slot: u32, did: u32, owner: u32, levels: u32): Status {
+  return tables.ioDomainCreate(stateBase(), slot, did, owner, levels);
 }
 
 export function ioDomainDestroy(slot: u32): Status {
@@ -301,6 +334,11 @@ export function dmaUnmap(mapOff: u32, lo: u32, hi: u32, va: u32, size: u32, dire
 
 export function dmaFlush(mapOff: u32): void {
   flush(stateBase(), stateBase() + mapOff);
+}
+
+/** The flush queue's timer: flushes when its time has come. */
+export function dmaTimer(mapOff: u32): void {
+  timer(stateBase(), stateBase() + mapOff);
 }
 
 // ---- DMA by a device that is not one of ours: `src` and `dst` are offsets in the state's heap

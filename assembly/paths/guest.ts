@@ -1,16 +1,21 @@
 // What a guest can do: load and store at a guest address, in and out at a port. The gate is in front of everything:
 // the guest's map for memory (rights were checked when an entry was made), the port bitmap for ports. A refused
 // access is counted and recorded, reads as ones and changes nothing.
-import { Machine, MapEntry } from '../spec/machine';
+import { Machine, MapEntry, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
-import { BarRecord, PortEntry, RefusedKind, State } from '../spec/state';
-import { count } from '../memory/state';
-import { frameDirty, framePtr } from '../memory/windows';
+import { BarRecord, PortEntry, RefusedKind, State, WindowRecord } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
+import { count, onesOf } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
+import { windowRead, windowWrite } from '../memory/host';
+import {
+  frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
+} from '../memory/windows';
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
-import { configRead, configWrite, functionFind } from './config';
+import { configRead, configWrite, ecamRead, ecamWrite, functionFind } from './config';
 import { pageRead, pageWrite } from './registers';
 
 @inline
@@ -19,10 +24,10 @@ function result(b: usize, status: Status): void {
 }
 
 @inline
-function ones(b: usize, status: Status): u32 {
+function ones(b: usize, status: Status, width: u32): u32 {
   result(b, status);
   store<u32>(b, 0xffffffff, State.RESULT_HI);
-  return 0xffffffff;
+  return onesOf(width);
 }
 
 @inline
@@ -45,8 +50,48 @@ function ramStore(ptr: usize, width: u32, lo: u32, hi: u32): void {
   }
 }
 
-/** Over two pages: byte by byte, each through its own page. */
+/** Whether the gate lets an access to this page through. */
+function pageAllowed(b: usize, dom: u32, address: u64, write: bool): bool {
+  if (address >> 40 != 0) return false;
+  const entry = guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
+  const kind = entry >> MapEntry.KIND_SHIFT;
+  if (kind == MapEntry.NONE || (write && (entry >> MapEntry.WRITABLE_BIT & 1) == 0)) return false;
+  return kind == MapEntry.MMIO || ramReachable(b, entry & MapEntry.MFN_MASK, write);
+}
+
+/** Whether the CPU can load from (store to) a frame of RAM: message windows it cannot, their host is elsewhere. */
+function ramReachable(b: usize, mfn: u32, write: bool): bool {
+  if (framePtr(b, mfn) != 0) return true;
+  const window = windowOf(b, mfn);
+  return window != 0 && windowKind(window) != WindowKind.MESSAGE && !(write && windowReadOnly(window));
+}
+
+/** A load from RAM that is not linear and writable: through a scratch word. */
+function windowLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
+  const window = windowOf(b, mfn);
+  const mpa = <u64>mfn << Machine.PAGE_SHIFT | within;
+  if (windowKind(window) == WindowKind.LINEAR) return ramLoad(b, windowBytePtr(b, window, mpa), width);
+  const off = windowOffset(window, mpa);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  if (windowRead(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) return ones(b, Status.FAULT, width);
+  return ramLoad(b, b + State.ACCESS_SCRATCH, width);
+}
+
+function windowStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
+  const window = windowOf(b, mfn);
+  const off = windowOffset(window, <u64>mfn << Machine.PAGE_SHIFT | within);
+  ramStore(b + State.ACCESS_SCRATCH, width, lo, hi);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  if (windowWrite(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) result(b, Status.FAULT);
+  else frameDirty(b, mfn);
+}
+
+/** Over two pages: byte by byte, each through its own page; refused as a whole when one of the pages is. */
 export function guestLoadSplit(b: usize, dom: u32, address: u64, width: u32): u32 {
+  if (!pageAllowed(b, dom, address, false) || !pageAllowed(b, dom, address + width - 1, false)) {
+    accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
+    return ones(b, Status.REFUSED, width);
+  }
   let lo: u32 = 0;
   let hi: u32 = 0;
   let worst: Status = Status.OK;
@@ -62,6 +107,10 @@ export function guestLoadSplit(b: usize, dom: u32, address: u64, width: u32): u3
 }
 
 export function guestStoreSplit(b: usize, dom: u32, address: u64, width: u32, lo: u32, hi: u32): void {
+  if (!pageAllowed(b, dom, address, true) || !pageAllowed(b, dom, address + width - 1, true)) {
+    accessRefused(b, dom, RefusedKind.STORE, <u32>address, <u32>(address >> 32));
+    return result(b, Status.REFUSED);
+  }
   let worst: Status = Status.OK;
   for (let i: u32 = 0; i < width; i++) {
     guestStore(b, dom, address + i, 1, (i < 4 ? lo >> (i << 3) : hi >> ((i - 4) << 3)) & 0xff, 0);
@@ -70,10 +119,28 @@ export function guestStoreSplit(b: usize, dom: u32, address: u64, width: u32, lo
   result(b, worst);
 }
 
+@inline
+function inEcam(mfn: u32): bool {
+  return mfn - Machine.ECAM_FIRST_MFN <= <u32>(Machine.ECAM_LAST_MFN - Machine.ECAM_FIRST_MFN);
+}
+
+/**
+ * I/O memory that no BAR is decoded in: the enhanced config space, or nothing. Exported to stay out of the fast path.
+ */
+export function elsewhereLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
+  if (!inEcam(mfn)) return ones(b, Status.NOTHING, width);
+  return ecamRead(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width);
+}
+
+export function elsewhereStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
+  if (!inEcam(mfn)) return result(b, Status.NOTHING);
+  ecamWrite(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width, lo, hi);
+}
+
 /** Loads 1, 2, 4 or 8 bytes at a guest address (gpa of an HVM domain, va of a PV one). */
 export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   result(b, Status.OK);
-  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT, width);
   const within = <u32>address & Machine.PAGE_MASK;
   if (within + width > <u32>Machine.PAGE_SIZE) return guestLoadSplit(b, dom, address, width);
   const entry = address >> 40 != 0 ? <u32>0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
@@ -82,13 +149,16 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   if (kind == MapEntry.RAM) {
     const frame = framePtr(b, mfn);
     if (frame != 0) return ramLoad(b, frame + within, width);
+    if (ramReachable(b, mfn, false)) return windowLoad(b, mfn, within, width);
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-    return at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    const value = at == 0 ? elsewhereLoad(b, mfn, within, width) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    trace(b, TraceCategory.MMIO, dom, address, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
+    return value;
   }
   accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
-  return ones(b, Status.REFUSED);
+  return ones(b, Status.REFUSED, width);
 }
 
 /** Stores 1, 2, 4 or 8 bytes at a guest address. */
@@ -107,11 +177,13 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
         frameDirty(b, mfn);
         return;
       }
+      if (ramReachable(b, mfn, true)) return windowStore(b, mfn, within, width, lo, hi);
     } else {
       count(b, Counter.GUEST_MMIO_WRITES);
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-      if (at == 0) result(b, Status.NOTHING);
+      if (at == 0) elsewhereStore(b, mfn, within, width, lo, hi);
       else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
+      trace(b, TraceCategory.MMIO, dom, address, lo, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
       return;
     }
   }
@@ -134,15 +206,15 @@ function configTarget(b: usize): i32 {
 /** A port without any gate: the host's own access, and what stands behind a guest's that was let through. */
 export function portRead(b: usize, port: u32, width: u32): u32 {
   result(b, Status.OK);
-  if (port + width > 0x10000 || (port & 3) + width > 4) return ones(b, Status.NOTHING);
+  if (port > 0x10000 - width || (port & 3) + width > 4) return ones(b, Status.NOTHING, width);
   const holder = portHolder(b, port);
-  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING);
+  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING, width);
   if (holder == PortEntry.CONFIG_ADDRESS) {
-    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH);
+    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH, width);
   }
   if (holder == PortEntry.CONFIG_DATA) {
     const fn = configTarget(b);
-    if (fn < 0) return ones(b, Status.NOTHING);
+    if (fn < 0) return ones(b, Status.NOTHING, width);
     return configRead(b, fn, (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3), width);
   }
   const fn = (holder - 1) / Machine.BARS;
@@ -153,7 +225,7 @@ export function portRead(b: usize, port: u32, width: u32): u32 {
 
 export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
   result(b, Status.OK);
-  const holder = port + width > 0x10000 || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
+  const holder = port > 0x10000 - width || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
   if (holder == PortEntry.NONE) return result(b, Status.NOTHING);
   if (holder == PortEntry.CONFIG_ADDRESS) {
     if (width != 4) return result(b, Status.WIDTH);
@@ -174,13 +246,15 @@ export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
 
 /** `in` of 1, 2 or 4 bytes by a guest; every port of it needs its bit. */
 export function guestIn(b: usize, dom: u32, port: u32, width: u32): u32 {
-  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT, width);
   if (!portsAllowed(b, dom, port, width)) {
     accessRefused(b, dom, RefusedKind.IN, port, 0);
-    return ones(b, Status.REFUSED);
+    return ones(b, Status.REFUSED, width);
   }
   count(b, Counter.GUEST_PORT_READS);
-  return portRead(b, port, width);
+  const value = portRead(b, port, width);
+  trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
+  return value;
 }
 
 export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32): void {
@@ -191,4 +265,5 @@ export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32):
   }
   count(b, Counter.GUEST_PORT_WRITES);
   portWrite(b, port, width, value);
+  trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
 }

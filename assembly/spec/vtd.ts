@@ -37,7 +37,7 @@ export const enum Vtd {
   SPAN = 0x180,
 
   VERSION = 0x10,
-  MGAW = 48,
+  MGAW = 57,
   MAMV = 18,
 }
 
@@ -54,10 +54,11 @@ export const enum VtdGcmd {
 
 /** CAP, by dword. */
 export const enum VtdCap {
-  /** ND = 1: 64 domains, so a DID is an index of the floors below; SAGAW = 39 and 48 bits; MGAW; ZLR. */
+  /** ND = 1: 64 domains, so a DID is an index of the floors below; SAGAW = 39, 48 and 57 bits; MGAW; ZLR. */
   ND = 1,
   SAGAW_39 = 0x0200,
   SAGAW_48 = 0x0400,
+  SAGAW_57 = 0x0800,
   MGAW_SHIFT = 16,
   ZLR = 0x00400000,
   FRO_SHIFT = 24,
@@ -92,6 +93,7 @@ export const enum VtdContext {
   AW_MASK = 0x7,
   AW_39 = 1,
   AW_48 = 2,
+  AW_57 = 3,
   DID_SHIFT = 8,
 }
 

@@ -1,9 +1,12 @@
+import { WindowKind } from '../../assembly/spec/machine';
 import { FrameKind, Message, State } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
 import { COUNTER_NAMES, type Counters } from './counters';
 import { type EngineExports, instantiate } from './exports';
 import { Heap } from './heap';
 import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
+import { EventTrace } from './trace';
+import { Windows } from './windows';
 
 export interface EngineOptions {
   /** Frames of RAM (4 KiB each), from machine frame 0 on. */
@@ -63,17 +66,23 @@ export class Engine {
   readonly frames: number;
   readonly heap: Heap;
   readonly stateSize: number;
+  /** RAM beyond what the engine was created with. */
+  readonly windows: Windows;
+  readonly trace: EventTrace;
   #view: DataView;
   #bytes: Uint8Array;
 
   private constructor(exports: EngineExports, memory: WebAssembly.Memory, base: number, ram: number,
-    options: LayoutOptions, stateSize: number) {
+    options: LayoutOptions, stateSize: number, windows: Windows) {
     this.exports = exports;
     this.memory = memory;
     this.base = base;
     this.ram = ram;
     this.frames = options.frames;
     this.stateSize = stateSize;
+    this.windows = windows;
+    windows.attach(this);
+    this.trace = new EventTrace(this);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes);
@@ -95,10 +104,17 @@ export class Engine {
     const measure = await Engine.measure(options);
     const base = options.state ?? WASM_PAGE;
     const ram = options.ram ?? Math.ceil((base + measure.state.size) / WASM_PAGE) * WASM_PAGE;
+    checkPlace('state', base, measure.state.align);
+    checkPlace('ram', ram, measure.ram.align);
+    if (base < ram + measure.ram.size && ram < base + measure.state.size) {
+      throw new PortcullisError('ENGINE_OPTION', `the state (${measure.state.size} bytes at ${base}) and RAM `
+        + `(${measure.ram.size} bytes at ${ram}) overlap; move one of them`, { base, ram });
+    }
     const end = Math.max(base + measure.state.size, ram + measure.ram.size);
     const memory = options.memory ?? newMemory(end);
     if (end > memory.buffer.byteLength) growMemory(memory, end);
-    const exports = await instantiate(memory);
+    const windows = new Windows();
+    const exports = await instantiate(memory, windows.imports);
     const bytes = new Uint8Array(memory.buffer);
     bytes.fill(0, base, base + measure.state.size);
     bytes.fill(0, ram, ram + measure.ram.size);
@@ -109,7 +125,7 @@ export class Engine {
     }
     const { entries, ways, pwc2m, pwc1g, pwc512g, contexts } = layoutOptions.caches;
     exports.setup(entries, ways, pwc2m, pwc1g, pwc512g, contexts);
-    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size);
+    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size, windows);
     engine.#setFrames(layoutOptions.tableFrames);
     return engine;
   }
@@ -117,7 +133,7 @@ export class Engine {
   /** All frames are free; the last ones are the hypervisor's, for IOMMU tables. */
   #setFrames(tableFrames: number): void {
     const { exports, frames } = this;
-    if (exports.windowMap(0, frames, this.ram) !== 0) {
+    if (exports.windowMap(0, frames, this.ram, WindowKind.LINEAR, 0) !== 0) {
       throw new PortcullisError('ENGINE_MEMORY', `RAM of ${frames} frames does not fit at ${this.ram}`, { frames });
     }
     for (let mfn = 0; mfn < frames; mfn++) {
@@ -230,6 +246,12 @@ export class Engine {
   slice(): Uint8Array {
     return this.bytes.slice(this.base + State.SLICE, this.base + this.stateSize);
   }
+}
+
+function checkPlace(name: string, value: number, align: number): void {
+  if (Number.isInteger(value) && value > 0 && value % align === 0) return;
+  throw new PortcullisError('ENGINE_OPTION', `${name} is ${value}; it must be a positive whole number that ${align} divides`,
+    { name, value, align });
 }
 
 function newMemory(bytes: number): WebAssembly.Memory {

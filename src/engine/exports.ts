@@ -7,16 +7,20 @@ import wasmBytes from '../../build/engine.wasm';
 export interface EngineExports {
   barPageOff(fn: number, bar: number, page: number): number;
   barPlace(fn: number, bar: number, place: number, lo: number, hi: number): void;
+  busReset(bridge: number): void;
   cacheBytes(entries: number): number;
   configRead(fn: number, off: number, width: number): number;
   configWrite(fn: number, off: number, width: number, value: number): void;
   dmaFlush(mapOff: number): void;
   dmaMap(mapOff: number, va: number, size: number, direction: number): number;
   dmaMapSetup(mapOff: number): void;
+  dmaTimer(mapOff: number): void;
   dmaUnmap(mapOff: number, lo: number, hi: number, va: number, size: number, direction: number): void;
   domainCreate(slot: number, domid: number, flags: number): number;
   domainDestroy(slot: number): number;
   driverBufferGive(driverOff: number, va: number): void;
+  ecamRead(off: number, width: number): number;
+  ecamWrite(off: number, width: number, lo: number, hi: number): void;
   forwardRun(runOff: number, packets: number): number;
   forwardStart(runOff: number): number;
   frameAssign(mfn: number, domid: number, kind: number): number;
@@ -28,6 +32,8 @@ export interface EngineExports {
   functionDmaRepeat(fn: number, lo: number, hi: number, len: number, off: number, write: number, count: number,
     step: number, span: number): number;
   functionDmaWrite(fn: number, lo: number, hi: number, len: number, src: number): number;
+  functionIntx(fn: number, level: number): void;
+  functionMessage(fn: number, vector: number): number;
   functionPowerOn(fn: number): void;
   functionReset(fn: number): void;
   guestIn(dom: number, port: number, width: number): number;
@@ -41,7 +47,7 @@ export interface EngineExports {
   init(base: number): number;
   intxLine(line: number): number;
   invalidate(lo0: number, lo1: number, hi0: number, hi1: number): number;
-  ioDomainCreate(slot: number, did: number, owner: number): number;
+  ioDomainCreate(slot: number, did: number, owner: number, levels: number): number;
   ioDomainDestroy(slot: number): number;
   ioMap(slot: number, dfn: number, mfn: number, pages: number, rights: number): number;
   ioPageMapped(slot: number, dfn: number): number;
@@ -62,9 +68,13 @@ export interface EngineExports {
   requestService(fn: number): void;
   service(now: number, budget: number): number;
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
+  systemReset(): void;
   tableFrameGive(mfn: number): void;
   tableFrameTake(): number;
-  windowMap(firstMfn: number, frames: number, ptr: number): number;
+  windowAnswer(fn: number, serial: number, answer: number): number;
+  windowMap(firstMfn: number, frames: number, ptr: number, kind: number, readOnly: number): number;
+  windowRequest(fn: number): number;
+  windowRequestSerial(fn: number): number;
   windowUnmap(firstMfn: number): number;
 }
 
@@ -75,9 +85,18 @@ export function engineBytes(): Uint8Array {
   return wasmBytes;
 }
 
+/** What the engine asks of its host: bytes of file windows. Linear addresses and lengths are unsigned; 0 is done. */
+export interface EngineImports {
+  windowRead(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
+  windowWrite(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
+}
+
+/** Imports of an engine without file windows: nothing is ever asked. */
+const NO_FILES: EngineImports = { windowRead: () => 1, windowWrite: () => 1 };
+
 /** Instantiates the engine on a memory. The module is compiled once and kept. */
-export async function instantiate(memory: WebAssembly.Memory): Promise<EngineExports> {
+export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_FILES): Promise<EngineExports> {
   compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
-  const instance = await WebAssembly.instantiate(await compiled, { env: { memory } });
+  const instance = await WebAssembly.instantiate(await compiled, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;
 }

@@ -2,9 +2,10 @@
 // address is loaded from it again.
 import { E1000 } from '../../spec/e1000';
 import { E1000State } from '../../spec/e1000-state';
-import { BarKind, BarRecord, FunctionRecord } from '../../spec/state';
-import { barRecord, cellsReset, deadlineClear, deviceState, functionRecord, workDone } from '../../bus/functions';
+import { BarKind, BarRecord } from '../../spec/state';
+import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';
+import { vectorsForget } from '../../irq/vectors';
 import { eepromLoad } from './eeprom';
 import { linkSelect, linkUp, statusUpdate } from './link-state';
 import { phyReset } from './phy';
@@ -24,6 +25,6 @@ export function e1000Reset(b: usize, fn: u32): void {
   statusUpdate(b, fn);
   deadlineClear(b, fn);
   workDone(b, fn);
-  store<u32>(functionRecord(b, fn), 0, FunctionRecord.MSI_WAITING);
+  vectorsForget(b, fn);
   intxLevel(b, fn, false);
 }

@@ -5,7 +5,7 @@ import { Status } from '../../spec/status';
 import { deviceState } from '../../bus/functions';
 import { blockOf } from './block';
 import { descriptorAt, ringBase, ringIndex, ringNumber } from './ring';
-import { segmentStart, segmentStep } from './segment';
+import { segmentStart } from './segment';
 import { Outcome } from './step';
 import { descriptorReport, descriptorTaken, faulted, transmitStop } from './transmit-ring';
 
@@ -55,5 +55,6 @@ export function extendedStep(b: usize, fn: u32, command: u32): Outcome {
   v128.store(device + E1000State.TX_DESCRIPTOR, v128.load(descriptor));
   store<u32>(device, 1, E1000State.TX_HELD);
   store<u32>(device, 0, E1000State.TX_OFFSET);
-  return segmentStep(b, fn);
+  // fetching it was this step; what follows does not fetch it again
+  return Outcome.DONE;
 }

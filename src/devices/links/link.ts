@@ -37,6 +37,7 @@ export class LinkHandle {
     this.#set(Link.STAGING, this.#take(LinkLimit.STAGING_SIZE, 'the link\'s frame buffer'));
     this.#set(Link.UP, 1);
     engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.LINK, this.off);
+    engine.exports.linkChanged(fn);
   }
 
   #take(bytes: number, what: string): number {

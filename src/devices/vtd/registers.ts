@@ -9,7 +9,7 @@ function row(name: string, off: number, reset: number, writeMask: number, flags:
   return register(name, off, meaning, { reset, writeMask, flags, w1c });
 }
 
-const CAP = VtdCap.ND | VtdCap.SAGAW_39 | VtdCap.SAGAW_48 | (Vtd.MGAW - 1) << VtdCap.MGAW_SHIFT | VtdCap.ZLR
+const CAP = VtdCap.ND | VtdCap.SAGAW_39 | VtdCap.SAGAW_48 | VtdCap.SAGAW_57 | (Vtd.MGAW - 1) << VtdCap.MGAW_SHIFT | VtdCap.ZLR
   | (Vtd.FRCD / 16) << VtdCap.FRO_SHIFT;
 const CAP_HI = VtdCap.SLLPS_2M_HI | VtdCap.SLLPS_1G_HI | VtdCap.PSI_HI | (Vtd.FRCD_COUNT - 1) << VtdCap.NFR_SHIFT_HI
   | Vtd.MAMV << VtdCap.MAMV_SHIFT_HI | VtdCap.DWD_HI | VtdCap.DRD_HI;
@@ -18,7 +18,7 @@ const ECAP = VtdEcap.C | VtdEcap.QI | VtdEcap.IR | VtdEcap.PT | (Vtd.IVA / 16) <
 /** The remapping unit's window, by offset; a 64-bit register is two rows. */
 export const VTD_REGISTERS: RegisterTable = { bar: 0, size: 4096, constant: 0, rows: [
   row('VER', Vtd.VER, Vtd.VERSION, 0, RW, 'version 1.0'),
-  row('CAP', Vtd.CAP, CAP, 0, RW, '64 domains, 39- and 48-bit tables, 48-bit addresses'),
+  row('CAP', Vtd.CAP, CAP, 0, RW, '64 domains, 39-, 48- and 57-bit tables'),
   row('CAP_HI', Vtd.CAP + 4, CAP_HI, 0, RW, '2 MiB and 1 GiB pages, page-selective invalidation, 8 fault records'),
   row('ECAP', Vtd.ECAP, ECAP, 0, RW, 'coherent walks, queued invalidation, interrupt remapping, pass-through'),
   row('ECAP_HI', Vtd.ECAP + 4, 0, 0, RW, ''),
@@ -40,7 +40,7 @@ export const VTD_REGISTERS: RegisterTable = { bar: 0, size: 4096, constant: 0, r
   row('IQT_HI', Vtd.IQT + 4, 0, 0, RW, ''),
   row('IQA', Vtd.IQA, 0, 0xfffff007, RW, 'invalidation queue: base, 2^QS pages'),
   row('IQA_HI', Vtd.IQA + 4, 0, 0xffffffff, RW, ''),
-  row('ICS', Vtd.ICS, 0, 0, RW, 'invalidation wait complete', 0x1),
+  row('ICS', Vtd.ICS, 0, 0, EFFECT, 'invalidation wait complete', 0x1),
   row('IECTL', Vtd.IECTL, 0x80000000, 0x80000000, EFFECT, 'completion event mask and pending'),
   row('IEDATA', Vtd.IEDATA, 0, 0x0000ffff, RW, ''),
   row('IEADDR', Vtd.IEADDR, 0, 0xfffffffc, RW, ''),

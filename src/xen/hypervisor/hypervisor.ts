@@ -29,7 +29,7 @@ export class Hypervisor {
   readonly iommu: IommuDriver | undefined;
   readonly #domains = new Map<number, Domain>();
   readonly #free: number[];
-  readonly #vectors = new Map<number, { domid: number; port: number }>();
+  readonly #vectors = new Map<number, { domid: number; port: number; routing: number }>();
   readonly #functions = new Map<number, number>();
   #nextDomid = 0;
 
@@ -98,7 +98,6 @@ export class Hypervisor {
     const domain = this.domain(domid);
     for (const routing of [...domain.assigned]) this.deassignDevice(domid, routing);
     this.#dropIoDomain(domain);
-    for (const [vector, target] of [...this.#vectors]) if (target.domid === domid) this.#vectors.delete(vector);
     this.engine.exports.domainDestroy(domain.slot);
     for (const mfn of domain.p2m) {
       // a frame that something still holds stays out of use: it would be reachable
@@ -121,6 +120,11 @@ export class Hypervisor {
     const domain = this.domain(domid);
     if (count < 1 || firstMfn + count > Machine.MFN_LIMIT) {
       throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
+    }
+    if (allow && domid !== 0 && firstMfn <= Machine.ECAM_LAST_MFN && firstMfn + count > Machine.ECAM_FIRST_MFN) {
+      throw new HypercallError('EPERM',
+        `frames 0x${firstMfn.toString(16)} and ${count - 1} more hold the enhanced config space, `
+        + 'through which any device could be reached; only the first domain may have it', { domid, firstMfn, count });
     }
     if (allow) domain.iomem.add(firstMfn, firstMfn + count - 1);
     else domain.iomem.remove(firstMfn, firstMfn + count - 1);
@@ -147,6 +151,9 @@ export class Hypervisor {
   /** XEN_DOMCTL_memory_mapping: I/O memory into an HVM guest's map; the domain must have the right to it. */
   memoryMapping(domid: number, firstGfn: number, firstMfn: number, count: number, add: boolean): void {
     const domain = this.domain(domid);
+    if (firstMfn <= VTD_MFN && VTD_MFN < firstMfn + count) {
+      throw new HypercallError('EPERM', 'the registers of the IOMMU are mapped for no domain', { domid, firstMfn, count });
+    }
     if (!domain.iomem.has(firstMfn, firstMfn + count - 1)) {
       throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frames ${firstMfn} to `
         + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
@@ -248,7 +255,7 @@ export class Hypervisor {
     const { exports } = this.engine;
     // domain id 0 is left out: with caching mode it tags entries that are not present
     const io = { slot: domain.slot, did: domain.slot + 1, translation };
-    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid);
+    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
     if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
     if (translation === 'own-frames') {
       for (let pfn = 0; pfn < domain.p2m.length;) {
@@ -266,9 +273,9 @@ export class Hypervisor {
       }
     }
     domain.io = io;
-    const usesTables = translation === 'guest-mapped' || translation === 'own-frames';
+    // iommu_op is for tables that are the guest's to fill: what Xen maps for it, it cannot unmap
     this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
-      usesTables ? io.slot + 1 : 0);
+      translation === 'guest-mapped' ? io.slot + 1 : 0);
     return io;
   }
 
@@ -289,6 +296,10 @@ export class Hypervisor {
     const fn = this.#functions.get(routing) as number;
     this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
     this.iommu?.block(routing);
+    this.iommu?.releaseInterrupts(routing);
+    for (const [vector, target] of [...this.#vectors]) {
+      if (target.routing === routing && target.domid === domid) this.#vectors.delete(vector);
+    }
     if (domain.assigned.size === 0) this.#dropIoDomain(domain);
   }
 
@@ -300,10 +311,14 @@ export class Hypervisor {
    */
   bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
     const domain = this.domain(domid);
-    const vector = FIRST_VECTOR + this.#vectors.size;
+    if (!domain.assigned.has(routing)) {
+      throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
+    }
+    let vector = FIRST_VECTOR;
+    while (this.#vectors.has(vector)) vector++;
     if (vector > 0xef) throw new HypercallError('ENOMEM', 'no interrupt vector is left (0x30 to 0xef)');
     const port = domain.nextPort++;
-    this.#vectors.set(vector, { domid, port });
+    this.#vectors.set(vector, { domid, port, routing });
     if (this.iommu !== undefined) return { vector, port, ...this.iommu.remapInterrupt(routing, vector, 0) };
     return { vector, port, address: 0xfee00000, data: vector };
   }
