@@ -145,6 +145,27 @@ test('registers without a model behind them keep what a driver writes', () => {
   }
 });
 
+test('registers hold every bit that they have, and no other', () => {
+  for (const [name, off, mask] of [
+    ['FCAL', 0x28, 0xffffffff], ['FCAH', 0x2c, 0xffff], ['FCT', 0x30, 0xffff], ['VET', 0x38, 0xffff],
+    ['RDTR', 0x2820, 0xffff], ['RDBAH', 0x2804, 0xffffffff], ['RDLEN', 0x2808, 0xfff80], ['RDH', 0x2810, 0xffff],
+    ['RDT', 0x2818, 0xffff], ['FCRTH', 0x2168, 0xfff8], ['FCTTV', 0x170, 0xffff], ['TIPG', 0x410, 0x3fffffff],
+    ['TDBAH', 0x3804, 0xffffffff], ['TDLEN', 0x3808, 0xfff80], ['RDBAL', 0x2800, 0xfffffff0], ['TXCW', 0x178, 0xc000ffff],
+    ['TDBAL', 0x3800, 0xfffffff0], ['TIDV', 0x3820, 0xffff], ['RAL', 0x5478, 0xffffffff], ['RAH', 0x547c, 0x8003ffff],
+    ['MTA', 0x53fc, 0xffffffff], ['VFTA', 0x57fc, 0xffffffff], ['ITR', 0xc4, 0xffff], ['RADV', 0x282c, 0xffff],
+    ['TADV', 0x382c, 0xffff],
+  ] as const) {
+    const nic = new BareNic();
+    for (const pattern of [0x5a5a5a5a, 0xa5a5a5a5, 0, 0xffffffff]) {
+      nic.write(off, pattern);
+      assert.is(nic.read(off), (pattern & mask) >>> 0, name);
+    }
+  }
+  const nic = new BareNic();
+  nic.write(STATUS, 0xfffff833);
+  assert.is(nic.read(STATUS), 0x83, 'STATUS is not written');
+});
+
 test('the EEPROM has room for 64 words', () => {
   const nic = new BareNic();
   assert.is(nic.read(0x10) & 0x300, 0x100, 'present, and of the small size');
