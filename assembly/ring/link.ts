@@ -33,39 +33,42 @@ function recordFirst(b: usize, from: usize): usize {
   return b + load<u32>(from, Link.RING) + at;
 }
 
-/** Length of the frame that waits (FCS not counted). */
-@inline
-export function linkFrameLen(b: usize, link: usize): u32 {
-  const source = load<u32>(link, Link.SOURCE);
-  if (source == LinkSource.STORE) return load<u32>(storeEntry(b, link, load<u64>(link, Link.NEXT)), 4);
-  return load<u32>(recordFirst(b, sender(b, link, source)), LinkRecord.LENGTH) & LinkRecord.LENGTH_MASK;
-}
-
-/** Address of the frame that waits; its FCS follows it. Stays valid until `linkFrameTaken`. */
+/**
+ * Address of the frame that waits; its FCS follows it, its length is in FRAME_LEN. Stays valid until
+ * `linkFrameTaken`.
+ */
 @inline
 export function linkFramePtr(b: usize, link: usize): usize {
   const source = load<u32>(link, Link.SOURCE);
-  if (source != LinkSource.STORE) return ringFramePtr(b, sender(b, link, source));
+  if (source != LinkSource.STORE) return ringFramePtr(b, link, sender(b, link, source));
   const next = load<u64>(link, Link.NEXT);
-  if (load<u64>(link, Link.CORRUPT_FRAME) == next + 1) return corruptFramePtr(b, link);
-  return b + load<u32>(link, Link.STORE) + load<u32>(storeEntry(b, link, next));
+  const entry = storeEntry(b, link, next);
+  store<u32>(link, load<u32>(entry, 4), Link.FRAME_LEN);
+  const frame = b + load<u32>(link, Link.STORE) + load<u32>(entry);
+  return load<u64>(link, Link.CORRUPT_FRAME) == next + 1 ? corruptFramePtr(b, link, frame) : frame;
+}
+
+/** Length of the frame that `linkFramePtr` has given, FCS not counted. */
+@inline
+export function linkFrameLen(link: usize): u32 {
+  return load<u32>(link, Link.FRAME_LEN);
 }
 
 /** The byte flips on the wire behind the sender's FCS check, so only an end-to-end comparison sees it. */
-export function corruptFramePtr(b: usize, link: usize): usize {
+export function corruptFramePtr(b: usize, link: usize, frame: usize): usize {
   const staging = b + load<u32>(link, Link.STAGING);
-  const entry = storeEntry(b, link, load<u64>(link, Link.NEXT));
-  const len = load<u32>(entry, 4);
-  memory.copy(staging, b + load<u32>(link, Link.STORE) + load<u32>(entry), len + LinkLimit.FCS);
+  const len = linkFrameLen(link);
+  memory.copy(staging, frame, len + LinkLimit.FCS);
   const at = load<u32>(link, Link.CORRUPT_BYTE) % len;
   store<u8>(staging + at, load<u8>(staging + at) ^ 0x01);
   return staging;
 }
 
 /** The FCS is reckoned once, when somebody first looks at the frame: a capture never does. */
-export function ringFramePtr(b: usize, from: usize): usize {
+export function ringFramePtr(b: usize, link: usize, from: usize): usize {
   const record = recordFirst(b, from);
   const word = load<u32>(record, LinkRecord.LENGTH);
+  store<u32>(link, word & LinkRecord.LENGTH_MASK, Link.FRAME_LEN);
   const frame = record + LinkRecord.FRAME;
   if (word >> LinkRecord.FCS_BIT == 0) {
     store<u32>(frame + word, frameCheckSequence(b, frame, word));
@@ -74,10 +77,10 @@ export function ringFramePtr(b: usize, from: usize): usize {
   return frame;
 }
 
-/** The NIC has taken the frame. */
+/** The NIC has taken the frame that `linkFramePtr` has given. */
 @inline
 export function linkFrameTaken(b: usize, link: usize): void {
-  const len = linkFrameLen(b, link);
+  const len = linkFrameLen(link);
   store<u64>(link, load<u64>(link, Link.SENT_BYTES) + len, Link.SENT_BYTES);
   const source = load<u32>(link, Link.SOURCE);
   if (source == LinkSource.STORE) store<u64>(link, load<u64>(link, Link.NEXT) + 1, Link.NEXT);

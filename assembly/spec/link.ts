@@ -40,6 +40,8 @@ export const enum Link {
   /** Wire: offset of the link at the other end, whose ring is this one's source, and its NIC's function slot. */
   PEER = 124,
   PEER_FUNCTION = 128,
+  /** Length of the frame that was looked at last (FCS not counted). */
+  FRAME_LEN = 132,
 }
 
 export const enum LinkSource {

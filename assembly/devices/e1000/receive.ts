@@ -181,7 +181,7 @@ export function receiveStep(b: usize, fn: u32): Outcome {
   if ((rctl & E1000Rctl.EN) == 0 || load<u32>(device, E1000State.RX_STOPPED) != 0) return Outcome.IDLE;
 
   const frame = linkFramePtr(b, link);
-  const len = linkFrameLen(b, link);
+  const len = linkFrameLen(link);
   const kind = destinationOf(frame);
   const filter = blockOf(b, fn, E1000.RA);
   const passes = filterPasses(b, fn, filter, rctl, frame, kind);
