@@ -36,21 +36,23 @@ export function radixPageGive(b: usize, page: u32): void {
 @inline
 export function radixGet(b: usize, root: usize, key: u32): u32 {
   if (key >> 28) return 0;
+  // page `index plus one` of the pool; neither compiler keeps the pool's offset from one load to the next
+  const pages = b + load<u32>(b, State.POOL_PAGES) - StateSize.RADIX_PAGE;
   const mid = load<u32>(root + ((key >> 20) << 2));
   if (mid == 0) return 0;
-  const leaf = load<u32>(pagePtr(b, mid - 1) + (((key >> 10) & 1023) << 2));
+  const leaf = load<u32>(pages + <usize>mid * StateSize.RADIX_PAGE + (((key >> 10) & 1023) << 2));
   if (leaf == 0) return 0;
-  return load<u32>(pagePtr(b, leaf - 1) + ((key & 1023) << 2));
+  return load<u32>(pages + <usize>leaf * StateSize.RADIX_PAGE + ((key & 1023) << 2));
 }
 
-/** Sets the entry of `key`. FULL when a page is missing; then nothing has changed. */
-export function radixSet(b: usize, root: usize, key: u32, entry: u32): Status {
+/** Sets the entry of `key`. FULL when not more than `keep` pages would be left; then nothing has changed. */
+export function radixSet(b: usize, root: usize, key: u32, entry: u32, keep: u32 = 0): Status {
   if (key >> 28) return Status.RANGE;
   const midSlot = root + ((key >> 20) << 2);
   let mid = load<u32>(midSlot);
   if (mid == 0) {
     if (entry == 0) return Status.OK;
-    if (load<u32>(b, State.PAGES_FREE) < 2) return Status.FULL;
+    if (load<u32>(b, State.PAGES_FREE) < keep + 2) return Status.FULL;
     mid = radixPageTake(b);
     store<u32>(midSlot, mid);
   }
@@ -58,8 +60,8 @@ export function radixSet(b: usize, root: usize, key: u32, entry: u32): Status {
   let leaf = load<u32>(leafSlot);
   if (leaf == 0) {
     if (entry == 0) return Status.OK;
+    if (load<u32>(b, State.PAGES_FREE) <= keep) return Status.FULL;
     leaf = radixPageTake(b);
-    if (leaf == 0) return Status.FULL;
     store<u32>(leafSlot, leaf);
     store<u32>(usePtr(b, mid - 1), load<u32>(usePtr(b, mid - 1)) + 1);
   }

@@ -59,7 +59,11 @@ function modelStep(b: usize, fn: u32, budget: u32): bool {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Step(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
-  if (fn == VTD_FUNCTION) return queueDrain(b, budget);
+  if (fn == VTD_FUNCTION) {
+    // a queue that is not empty after this has used up the budget: it can go on
+    queueDrain(b, budget);
+    return true;
+  }
   workDone(b, fn);
   return false;
 }

@@ -117,7 +117,11 @@ export class Machine {
   #rights(domid: number, routing: number, allow: boolean): void {
     for (const bar of this.#barsOf(routing)) {
       if (bar.io) this.hypervisor.ioportPermission(domid, bar.address, bar.size, allow);
-      else this.hypervisor.iomemPermission(domid, Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096), allow);
+      else {
+        const range = [Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096)] as const;
+        this.hypervisor.iomemPermission(domid, ...range, allow);
+        if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
+      }
     }
   }
 
@@ -191,12 +195,16 @@ export class Machine {
     resetKeepingConfig(configByEcam(this.engine, routing),
       () => this.engine.exports.functionReset(this.functionOf(bdf)));
     this.hypervisor.deassignDevice(domain.domid, routing);
-    if (domain !== this.dom0) this.#rights(domain.domid, routing, false);
+    if (domain === this.dom0) return;
+    this.#rights(domain.domid, routing, false);
+    const line = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
+    this.hypervisor.irqPermission(domain.domid, line, false);
   }
 
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
     const routing = this.#routing(bdf);
+    for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
     this.hypervisor.deviceRemove(routing);
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();

@@ -78,7 +78,7 @@ export class Hypervisor {
     const domain: Domain = {
       slot, domid, name: options.name, kind: options.kind, p2m: new Uint32Array(options.pages),
       iomem: new RangeSet(), ioport: new RangeSet(), irq: new RangeSet(), io: undefined, assigned: new Set(),
-      nextMapPage: 0xf0000, nextPort: 1,
+      ioMapped: new Map(), nextMapPage: 0xf0000, nextPort: 1,
     };
     for (let pfn = 0; pfn < options.pages; pfn++) {
       const mfn = this.#free.pop() as number;
@@ -111,6 +111,8 @@ export class Hypervisor {
     if (this.engine.exports.guestMapSet(domain.slot, page, entry) !== 0) {
       throw new HypercallError('ENOMEM', `the map of domain ${domain.domid} is full`, { page });
     }
+    if (kind === MapEntry.MMIO) domain.ioMapped.set(page, mfn);
+    else domain.ioMapped.delete(page);
   }
 
   // ---- domctl: rights
@@ -160,7 +162,7 @@ export class Hypervisor {
     }
     for (let i = 0; i < count; i++) {
       if (add) this.#map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, true);
-      else this.engine.exports.guestMapSet(domain.slot, firstGfn + i, 0);
+      else this.#unmap(domain, firstGfn + i);
     }
   }
 
@@ -188,7 +190,20 @@ export class Hypervisor {
   }
 
   unmapVa(domid: number, page: number): void {
-    this.engine.exports.guestMapSet(this.domain(domid).slot, page, 0);
+    this.#unmap(this.domain(domid), page);
+  }
+
+  #unmap(domain: Domain, page: number): void {
+    this.engine.exports.guestMapSet(domain.slot, page, 0);
+    domain.ioMapped.delete(page);
+  }
+
+  /** Takes I/O memory out of a domain's map wherever it is mapped: what the toolstack does when a device leaves. */
+  unmapIoMemory(domid: number, firstMfn: number, count: number): void {
+    const domain = this.domain(domid);
+    for (const [page, mfn] of [...domain.ioMapped]) {
+      if (mfn >= firstMfn && mfn < firstMfn + count) this.#unmap(domain, page);
+    }
   }
 
   // ---- devices
