@@ -322,7 +322,8 @@ export function iovaGive(mapOff: u32, page: u32, pages: u32): void {
 /** Low half of the bus address; the high half is in RESULT_HI, and RESULT_STATUS tells whether there is one. */
 export function dmaMap(mapOff: u32, va: u32, size: u32, direction: u32): u32 {
   const b = stateBase();
-  const bus = size == 0 || <u64>va + size > 0x100000000 ? u64.MAX_VALUE : map(b, b + mapOff, va, size, direction);
+  // a mapping of more than 1 GiB is no buffer
+  const bus = size == 0 || size > 0x40000000 || <u64>va + size > 0x100000000 ? u64.MAX_VALUE : map(b, b + mapOff, va, size, direction);
   store<u32>(b, <u32>(bus >> 32), State.RESULT_HI);
   store<u32>(b, bus == u64.MAX_VALUE ? Status.REFUSED : Status.OK, State.RESULT_STATUS);
   return <u32>bus;

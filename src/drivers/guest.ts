@@ -63,10 +63,12 @@ const AGED_PAGES = 65536;
 export class DmaMapper {
   readonly off: number;
   readonly #engine: Engine;
+  readonly #lazy: boolean;
 
   constructor(guest: Guest, options: DmaOptions) {
     const { engine } = guest;
     this.#engine = engine;
+    this.#lazy = options.mode === 'lazy';
     this.off = engine.heap.take(DmaMap.SIZE, 'a driver\'s DMA mapping');
     engine.stateBytes(this.off, DmaMap.SIZE).fill(0);
     const set = (word: number, value: number): void => engine.setWord(this.off + word, value);
@@ -122,8 +124,8 @@ export class DmaMapper {
     this.#engine.exports.dmaUnmap(this.off, bus >>> 0, Math.floor(bus / 2 ** 32), va, size, direction);
   }
 
-  /** Lazy mode: flushes now what unmap has left. */
+  /** Flushes what unmap has left to a flush: something in lazy mode only. */
   flush(): void {
-    this.#engine.exports.dmaFlush(this.off);
+    if (this.#lazy) this.#engine.exports.dmaFlush(this.off);
   }
 }

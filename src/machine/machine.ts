@@ -166,6 +166,13 @@ export class Machine {
     return this.hypervisor.createDomain({ name: config.name, kind: config.type ?? 'pv', pages });
   }
 
+  /** Ends a domain: its devices are reset and taken back first, then everything else of it. */
+  destroyDomain(domain: Domain): void {
+    for (const routing of [...domain.assigned]) this.unassign(formatBdf(bdfOf(routing)), domain);
+    this.hypervisor.destroyDomain(domain.domid);
+    this.#guests.delete(domain.domid);
+  }
+
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest {
     let guest = this.#guests.get(domain.domid);
@@ -223,19 +230,29 @@ export class Machine {
     return Math.min(device < 0 ? Infinity : device, ...this.#timers().map((timer) => timer.deadline()));
   }
 
+  /** Deferred work until none is left, or until a lossless trace is full and wants to be drained. */
+  #serve(now: number): void {
+    const { engine } = this;
+    for (let units = -1; engine.exports.service(now, 0x7fffffff) === 1;) {
+      const done = engine.counters().serviceUnits;
+      if (done === units) break;
+      units = done;
+    }
+  }
+
   /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
   run(ns = 0): void {
     const { engine } = this;
     const end = engine.now + ns;
     for (;;) {
-      while (engine.exports.service(engine.now, 0x7fffffff) === 1) { /* more */ }
+      this.#serve(engine.now);
       this.hypervisor.deliverInterrupts();
       for (const timer of this.#timers()) if (timer.deadline() <= engine.now) timer.fire();
       const deadline = this.#nextDeadline();
       if (deadline > end || deadline <= engine.now) break;
       engine.exports.service(deadline, 0);
     }
-    if (engine.exports.service(end, 0x7fffffff) === 1) while (engine.exports.service(end, 0x7fffffff) === 1) { /* more */ }
+    this.#serve(end);
     this.hypervisor.deliverInterrupts();
   }
 

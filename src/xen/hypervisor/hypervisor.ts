@@ -1,5 +1,6 @@
 import { DomId, Machine, MapEntry } from '../../../assembly/spec/machine';
 import { DomainFlag, DomainRecord, FrameKind, FunctionRecord, IoDomainRecord, State, StateSize } from '../../../assembly/spec/state';
+import { Pci, PciCommand } from '../../../assembly/spec/pci';
 import { type Engine, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import { bdfOf, formatBdf } from '../../pci/bdf';
@@ -270,7 +271,8 @@ export class Hypervisor {
     const { exports } = this.engine;
     // domain id 0 is left out: with caching mode it tags entries that are not present
     const io = { slot: domain.slot, did: domain.slot + 1, translation };
-    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
+    // a device that passes needs no tables, and could write any that there were
+    const status = translation === 'pass-through' ? 0 : exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
     if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
     if (translation === 'own-frames') {
       for (let pfn = 0; pfn < domain.p2m.length;) {
@@ -310,6 +312,8 @@ export class Hypervisor {
     }
     const fn = this.#functions.get(routing) as number;
     this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
+    // a device that nobody has must not go on with what the domain left it to do
+    this.engine.exports.configWrite(fn, Pci.COMMAND, 2, this.engine.exports.configRead(fn, Pci.COMMAND, 2) & ~PciCommand.MASTER);
     this.iommu?.block(routing);
     this.iommu?.releaseInterrupts(routing);
     for (const [vector, target] of [...this.#vectors]) {
