@@ -4,6 +4,13 @@ export type { DomainConfig, MachineHost } from './machine/machine';
 export { DEVICE_MODELS } from './machine/description';
 export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
 export { parseSize } from './machine/size';
+export { defineDevice } from './devices/host/define';
+export type { DefinedDevice } from './devices/host/define';
+export type { DeviceFailure } from './devices/host/device';
+export type {
+  DeviceHandlers, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind, SavedDevice, ServiceContext,
+} from './devices/host/types';
+export type { BarDefinition, ConfigDefinition } from './pci/config-space';
 export { Engine } from './engine/engine';
 export type { EngineOptions, InterruptMessage } from './engine/engine';
 export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';

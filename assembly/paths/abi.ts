@@ -1,6 +1,6 @@
 // The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
 // address comes as two halves, a time as a whole number of ns in an f64.
-import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '../spec/state';
+import { Abi, BarRecord, FrameRecord, FunctionRecord, Model, State, StateSize } from '../spec/state';
 import { Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
@@ -13,18 +13,20 @@ import { barMap } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
-import { intxAsserted } from '../irq/intx';
+import { intxAsserted, intxLevel } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
+import { msiEnabled, msiRequest } from '../dma/message';
 import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
 import * as config from './config';
-import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
+import { deadlineNext, deviceLinkChanged, deviceReset, stepDone } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
+import { hostFail } from './host';
 import * as registers from './registers';
 import { serviceRun } from './service';
 
@@ -349,6 +351,30 @@ export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32):
   const b = stateBase();
   if (!heapRange(b, fn, len, src)) return Status.RANGE;
   return dmaWrite(b, fn, join(lo, hi), len, b + src);
+}
+
+/** Its interrupt message, sent by `service`; 0 when messages are off, and INTx is the way. */
+export function functionMessage(fn: u32, vector: u32): u32 {
+  const b = stateBase();
+  if (!functionPresent(b, fn) || !msiEnabled(b, fn)) return 0;
+  msiRequest(b, fn, vector);
+  return 1;
+}
+
+/** Its INTx level. */
+export function functionIntx(fn: u32, level: u32): void {
+  if (functionPresent(stateBase(), fn)) intxLevel(stateBase(), fn, level != 0);
+}
+
+/** A device in TypeScript has taken its step. */
+export function functionStepDone(fn: u32): void {
+  if (functionPresent(stateBase(), fn)) stepDone(stateBase(), fn);
+}
+
+/** A device in TypeScript has failed outside its handlers: from now on its registers read as ones. */
+export function functionFail(fn: u32): void {
+  const b = stateBase();
+  if (functionPresent(b, fn) && load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) == Model.HOST) hostFail(b, fn);
 }
 
 @inline

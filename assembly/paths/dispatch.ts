@@ -9,6 +9,7 @@ import { deadlineOf, functionRecord, workRequest } from '../bus/functions';
 import { journalClear, journalStart, journalWaits } from '../dma/journal';
 import { msiSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
+import { hostReset, hostStep } from './host';
 import { e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
 
 @inline
@@ -38,11 +39,17 @@ export function deviceReset(b: usize, fn: u32): void {
   journalClear(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
+  else if (model == Model.HOST) hostReset(b, fn);
 }
 
 /** The link of a NIC went up or down. */
 export function deviceLinkChanged(b: usize, fn: u32): void {
   if (modelOf(b, fn) == Model.E1000) e1000LinkChanged(b, fn);
+}
+
+/** After a step that needs no more of the host's answers, they are forgotten. */
+export function stepDone(b: usize, fn: u32): void {
+  if (!journalWaits(b, fn)) journalClear(b, fn);
 }
 
 /**
@@ -54,7 +61,8 @@ export function deviceStep(b: usize, fn: u32, budget: u32): bool {
   if (journalWaits(b, fn)) return false;
   journalStart(b, fn);
   const moved = modelStep(b, fn, budget);
-  if (!journalWaits(b, fn)) journalClear(b, fn);
+  // a device in TypeScript takes its step later, and then says that it is done
+  if (modelOf(b, fn) != Model.HOST) stepDone(b, fn);
   return moved;
 }
 
@@ -68,6 +76,7 @@ function modelStep(b: usize, fn: u32, budget: u32): bool {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Step(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
+  if (model == Model.HOST) return hostStep(b, fn);
   if (fn == VTD_FUNCTION) return queueDrain(b, budget);
   return false;
 }

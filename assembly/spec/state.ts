@@ -43,6 +43,9 @@ export const enum State {
   MESSAGE_SCRATCH = 0x1048,
   /** Eight bytes that a guest's access to a file window goes through. */
   ACCESS_SCRATCH = 0x1050,
+  /** Bit per function in TypeScript: has work that the host is to do (u64), and the function it looks at first. */
+  HOST_WORK = 0x1068,
+  NEXT_HOST = 0x1070,
 
   /** 16 window records of 16 bytes, see WindowRecord. */
   WINDOW_TABLE = 0x1080,
@@ -317,6 +320,8 @@ export const enum CellFlag {
   HANDLER_STORES = 64,
   /** Reads give this cell as ones: a write-only register. */
   WRITE_ONLY = 128,
+  /** The effects are a host's: a device in TypeScript is called. */
+  HOST = 512,
 }
 
 /** What decodes four ports. Other values are function × 6 + BAR of an I/O BAR, plus one. */
@@ -364,6 +369,8 @@ export const enum Model {
   VTD = 1,
   EDU = 2,
   E1000 = 3,
+  /** A device in TypeScript. */
+  HOST = 17,
 }
 
 /** Interrupt messages after remapping, waiting to be polled. Head and tail are running counts. */

@@ -3,6 +3,8 @@ export type { EngineOptions, InterruptMessage } from './engine';
 export { COUNTER_COUNT, COUNTER_NAMES, countersBetween } from './counters';
 export type { CounterName, Counters } from './counters';
 export type { WindowFile, WindowOptions, WindowRequest } from './windows';
+export { HOST_DMA_MAX } from './host';
+export type { HostFunction } from './host';
 export { engineBytes } from './exports';
 export type { EngineExports } from './exports';
 export { Random } from './random';

@@ -67,11 +67,25 @@ function knownKeys(what: string, value: object, keys: readonly string[]): void {
   }
 }
 
-function resolveDevice(device: DeviceDescription, taken: Set<number>): ResolvedDescription['devices'][number] {
+/** The built-in models and those that the host gives. */
+function modelsWith(given: readonly DeviceDefinition[]): Map<string, DeviceDefinition> {
+  const models = new Map(DEVICE_MODELS);
+  for (const definition of given) {
+    const { model } = definition;
+    if (models.has(model)) {
+      fail('DEVICE_DEFINITION', `there is a device model "${model}" already; give the one in \`devices\` another name`, { model });
+    }
+    models.set(model, definition);
+  }
+  return models;
+}
+
+function resolveDevice(device: DeviceDescription, taken: Set<number>,
+  models: ReadonlyMap<string, DeviceDefinition>): ResolvedDescription['devices'][number] {
   knownKeys('a device', device, ['model', 'bdf', 'link']);
-  const definition = DEVICE_MODELS.get(device.model);
+  const definition = models.get(device.model);
   if (definition === undefined) {
-    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...DEVICE_MODELS.keys()].join(', ')}`,
+    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...models.keys()].join(', ')}`,
       { model: device.model });
   }
   const bdf = parseBdf(device.bdf);
@@ -89,8 +103,9 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>): ResolvedD
   return { definition, routing, link };
 }
 
-/** Checks a description and fills in its defaults; nothing is created. */
-export function resolveDescription(description: MachineDescription): ResolvedDescription {
+/** Checks a description and fills in its defaults; nothing is created. `given` are models beside the built-in ones. */
+export function resolveDescription(description: MachineDescription, given: readonly DeviceDefinition[] = []): ResolvedDescription {
+  const models = modelsWith(given);
   knownKeys('a machine', description,
     ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes']);
   const bytes = parseSize(description.memory ?? '64MiB', 'memory');
@@ -121,7 +136,7 @@ export function resolveDescription(description: MachineDescription): ResolvedDes
   const taken = new Set<number>();
   return {
     frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
-    devices: (description.devices ?? []).map((device) => resolveDevice(device, taken)),
+    devices: (description.devices ?? []).map((device) => resolveDevice(device, taken, models)),
     seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
   };
 }

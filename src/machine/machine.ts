@@ -5,6 +5,9 @@ import { Engine, type EngineOptions } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
+import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
+import { type DeviceFailure, HostInstance } from '../devices/host/device';
+import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
 import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
@@ -21,6 +24,10 @@ import { parseSize } from './size';
 export interface MachineHost {
   /** A memory to put the machine into; what lay there is zeroed. By default the machine makes its own. */
   memory?: WebAssembly.Memory;
+  /** Devices in TypeScript (`defineDevice`) that the description can name beside the built-in models. */
+  devices?: readonly DefinedDevice[];
+  /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
+  onDeviceFailed?: (failure: DeviceFailure) => void;
 }
 
 export interface DomainConfig {
@@ -41,10 +48,14 @@ export class Machine {
   readonly #functions = new Map<number, AttachedFunction>();
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
+  readonly #hosts = new Map<number, HostInstance>();
+  readonly #failures: DeviceFailure[] = [];
+  readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
   #enumerated: EnumeratedFunction[] = [];
 
-  private constructor(engine: Engine, description: ResolvedDescription) {
+  private constructor(engine: Engine, description: ResolvedDescription, host: MachineHost) {
     this.engine = engine;
+    this.#onDeviceFailed = host.onDeviceFailed;
     this.description = description;
     const ports = engine.word(State.POOL_PORTS);
     engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
@@ -68,17 +79,24 @@ export class Machine {
 
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
   static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const resolved = resolveDescription(description);
+    const resolved = resolveDescription(description, host.devices);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       ...(host.memory === undefined ? {} : { memory: host.memory }),
     };
-    return new Machine(await Engine.create(options), resolved);
+    return new Machine(await Engine.create(options), resolved, host);
   }
 
   #attach(definition: DeviceDefinition, routing: number, link: ResolvedDescription['devices'][number]['link']): void {
     const attached = attach(this.engine, definition, routing);
     this.#functions.set(routing, attached);
+    if (isDefinedDevice(definition)) {
+      const onFailed = (failure: DeviceFailure): void => {
+        this.#failures.push(failure);
+        this.#onDeviceFailed?.(failure);
+      };
+      this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, { seed: this.description.seed, onFailed }));
+    }
     if (definition.model !== 'e1000') return;
     const handle = new LinkHandle(this.engine, attached.fn);
     if (link === 'loopback') handle.plugLoopback();
@@ -137,6 +155,38 @@ export class Machine {
     return link;
   }
 
+  /** A device in TypeScript: its state, its failure, a way for a back end to ask for service. Throws NO_HOST_DEVICE. */
+  hostDevice(bdf: string): HostInstance {
+    const device = this.#hosts.get(this.#routing(bdf));
+    if (device === undefined) throw new PortcullisError('NO_HOST_DEVICE', `${bdf} is not in TypeScript`, { bdf });
+    return device;
+  }
+
+  /** Devices in TypeScript that have failed, in that order. */
+  get failures(): readonly DeviceFailure[] {
+    return this.#failures;
+  }
+
+  /** The devices in TypeScript as plain data, by address: what a snapshot holds beside the engine's memory. */
+  saveDevices(): Record<string, SavedDevice> {
+    this.engine.host.requireOutside('save devices');
+    return Object.fromEntries([...this.#hosts.values()].map((device) => [device.bdf, device.save()]));
+  }
+
+  /** Puts saved devices back. Throws DEVICE_STATE, having changed nothing, when they are not those of this machine. */
+  loadDevices(saved: Readonly<Record<string, SavedDevice>>): void {
+    this.engine.host.requireOutside('load devices');
+    const devices = [...this.#hosts.values()];
+    const there = devices.map(({ bdf }) => bdf).sort().join(', ');
+    const given = Object.keys(saved).sort().join(', ');
+    if (there !== given) {
+      throw new PortcullisError('DEVICE_STATE', `the devices in TypeScript are at ${there || 'no address'}, those saved at ${given || 'none'}`,
+        { there, given });
+    }
+    const loads = devices.map((device) => device.prepareLoad(saved[device.bdf] as SavedDevice));
+    for (const load of loads) load();
+  }
+
   createDomain(config: DomainConfig): Domain {
     const pages = parseSize(config.memory, `memory of domain "${config.name}"`) / 4096;
     return this.hypervisor.createDomain({ name: config.name, kind: config.type ?? 'pv', pages });
@@ -171,7 +221,10 @@ export class Machine {
 
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
+    this.engine.host.requireOutside('remove a device');
     const routing = this.#routing(bdf);
+    this.engine.host.remove(this.functionOf(bdf));
+    this.#hosts.delete(routing);
     this.hypervisor.deviceRemove(routing);
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
@@ -192,17 +245,18 @@ export class Machine {
 
   /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
   run(ns = 0): void {
+    this.engine.host.requireOutside('run the machine');
     const { engine } = this;
     const end = engine.now + ns;
     for (;;) {
-      while (engine.exports.service(engine.now, 0x7fffffff) === 1) { /* more */ }
+      while (engine.service(engine.now, 0x7fffffff) === 1) { /* more */ }
       this.hypervisor.deliverInterrupts();
       for (const timer of this.#timers()) if (timer.deadline() <= engine.now) timer.fire();
       const deadline = this.#nextDeadline();
       if (deadline > end || deadline <= engine.now) break;
-      engine.exports.service(deadline, 0);
+      engine.service(deadline, 0);
     }
-    if (engine.exports.service(end, 0x7fffffff) === 1) while (engine.exports.service(end, 0x7fffffff) === 1) { /* more */ }
+    while (engine.service(end, 0x7fffffff) === 1) { /* more */ }
     this.hypervisor.deliverInterrupts();
   }
 

@@ -1,0 +1,18 @@
+/** What the engine's call to its host is about, for a device in TypeScript. */
+export const enum HostCall {
+  /** A read of a register: the answer is the dword. */
+  READ = 0,
+  /** A write, `value` and `lanes` in dword position. */
+  WRITE = 1,
+  /** The function was reset, and its cells with it. */
+  RESET = 2,
+}
+
+/** The engine's part of the state of a device in TypeScript. */
+export const enum HostDevice {
+  /** INTx level that the device wants; a handler only writes it here, and the engine brings it to the line. */
+  INTX = 0,
+  /** The device has failed: it answers ones and does nothing any more. Never cleared. */
+  FAILED = 4,
+  SIZE = 64,
+}

@@ -1,0 +1,368 @@
+import { HostDevice } from '../../../assembly/spec/host';
+import {
+  BarRecord, Cell, DevicePage, FunctionFlag, FunctionRecord, State, StateSize,
+} from '../../../assembly/spec/state';
+import { Status } from '../../../assembly/spec/status';
+import { type Engine, HOST_DMA_MAX, type HostFunction, Random } from '../../engine/index';
+import { PortcullisError } from '../../errors';
+import { bdfOf, formatBdf } from '../../pci/bdf';
+import type { AttachedFunction } from '../attach';
+import type { DefinedDevice } from './define';
+import { plainCopy } from './plain';
+import type { DmaStatus, RegisterDevice, SavedDevice, ServiceContext } from './types';
+
+/** A device in TypeScript that has thrown. It answers ones from then on; the rest of the machine goes on. */
+export interface DeviceFailure {
+  /** Address, as `DDDD:BB:DD.F`. */
+  readonly bdf: string;
+  readonly model: string;
+  /** Virtual time in ns. */
+  readonly time: number;
+  /** Code DEVICE_FAILED; its cause is what was thrown. */
+  readonly error: PortcullisError;
+}
+
+export interface HostDeviceOptions {
+  /** The machine's seed. */
+  seed: number;
+  onFailed?: ((failure: DeviceFailure) => void) | undefined;
+}
+
+const DMA_STATUS: Partial<Record<Status, DmaStatus>> = {
+  [Status.OK]: 'ok', [Status.REFUSED]: 'refused', [Status.NOTHING]: 'nothing', [Status.FAULT]: 'fault',
+  [Status.PENDING]: 'pending', [Status.BUSY]: 'busy',
+};
+const NO_BYTES = new Uint8Array(0);
+
+/** Throws for what only an asynchronous function gives: it would go on when its call is over. */
+function synchronous(result: unknown): void {
+  if (typeof (result as { then?: unknown } | undefined)?.then !== 'function') return;
+  throw new PortcullisError('DEVICE_ASYNC', 'a handler returned a promise; handlers are synchronous');
+}
+
+/** One device in TypeScript: its data, and its handlers between the engine and it. */
+export class HostInstance implements HostFunction {
+  readonly bdf: string;
+  readonly definition: DefinedDevice;
+  readonly #engine: Engine;
+  readonly #fn: number;
+  readonly #record: number;
+  readonly #device: number;
+  readonly #cells = new Map<string, number[]>();
+  /** By BAR: offset of a dword to the register's name and half. */
+  readonly #names: Array<Map<number, [string, 0 | 4]>> = [];
+  readonly #random: Random;
+  readonly #onFailed: HostDeviceOptions['onFailed'];
+  readonly #face: RegisterDevice<unknown>;
+  readonly #context: ServiceContext<unknown>;
+  #state: unknown;
+  #failure: DeviceFailure | undefined;
+  #doing = 'power-on';
+  /** Of the step that runs: whether there is one, whether DMA was told to wait, interrupts to be sent when it is done. */
+  #active = false;
+  #pending = false;
+  #messages: number[] = [];
+  #level: boolean | undefined;
+
+  constructor(engine: Engine, attached: AttachedFunction, definition: DefinedDevice, options: HostDeviceOptions) {
+    this.#engine = engine;
+    this.#fn = attached.fn;
+    this.definition = definition;
+    this.bdf = formatBdf(bdfOf(attached.routing));
+    this.#record = State.FUNCTION_TABLE + attached.fn * StateSize.FUNCTION_RECORD;
+    this.#device = engine.word(this.#record + FunctionRecord.DEVICE);
+    this.#random = new Random(options.seed ^ Math.imul(attached.routing, 0x9e3779b1));
+    this.#onFailed = options.onFailed;
+    this.#state = plainCopy(definition.host.initial);
+    for (const { bar, rows } of definition.registers) {
+      const names = new Map<number, [string, 0 | 4]>();
+      this.#names[bar] = names;
+      for (const { name, off, bytes } of rows) {
+        this.#cells.set(name, Array.from({ length: bytes / 4 }, (_, i) => this.#cellOff(bar, off + 4 * i)));
+        names.set(off, [name, 0]);
+        if (bytes === 8) names.set(off + 4, [name, 4]);
+      }
+    }
+    this.#face = this.#makeFace();
+    this.#context = this.#makeContext();
+    engine.host.add(attached.fn, this);
+    this.#guarded('reset at power-on', () => synchronous(definition.host.handlers.reset?.(this.#face, 'power-on', this.#state)));
+  }
+
+  #cellOff(bar: number, off: number): number {
+    const pages = this.#engine.word(this.#record + FunctionRecord.BARS + bar * BarRecord.SIZE_OF + BarRecord.PAGES);
+    const page = pages + (off >>> 12) * StateSize.DEVICE_PAGE;
+    const first = this.#engine.word(page + DevicePage.FIRST) & 0xffff;
+    return this.#engine.word(page + DevicePage.CELLS) + (((off & 0xfff) >> 2) - first) * StateSize.CELL + Cell.VALUE;
+  }
+
+  /** The device's data now: a copy. */
+  get state(): unknown {
+    return plainCopy(this.#state);
+  }
+
+  get failure(): DeviceFailure | undefined {
+    return this.#failure;
+  }
+
+  /** A back end has something for the device. */
+  requestService(): void {
+    this.#face.requestService();
+  }
+
+  // ---- what handlers may touch
+
+  #cell(name: string, half: number): number {
+    const off = this.#cells.get(name)?.[half / 4];
+    if (off === undefined) {
+      throw new PortcullisError('NO_REGISTER', `${this.definition.model} has no register ${name}${half === 4 ? ' of eight bytes' : ''}`,
+        { name, half });
+    }
+    return off;
+  }
+
+  #makeFace(): RegisterDevice<unknown> {
+    const self = this;
+    const engine = this.#engine;
+    return {
+      get state() { return self.#state; },
+      get now() { return engine.now; },
+      get random() { return self.#random; },
+      get msiEnabled() { return (engine.word(self.#record + FunctionRecord.FLAGS) & FunctionFlag.MSI_ENABLE) !== 0; },
+      get: (register, half = 0) => engine.word(self.#cell(register, half)),
+      set: (register, value, half = 0) => {
+        if (self.#failure === undefined) engine.setWord(self.#cell(register, half), value);
+      },
+      getWide: (register) => BigInt(engine.word(self.#cell(register, 4))) << 32n | BigInt(engine.word(self.#cell(register, 0))),
+      intx: (level) => self.#intx(level),
+      schedule: (timeNs) => self.#schedule(timeNs),
+      requestService: () => self.#requestService(),
+    };
+  }
+
+  #makeContext(): ServiceContext<unknown> {
+    // the getters of the face must stay getters
+    return Object.defineProperties({
+      dmaRead: (busAddr: number | bigint, length: number) => this.#dmaRead(busAddr, length),
+      dmaWrite: (busAddr: number | bigint, bytes: ArrayLike<number>) => this.#dmaWrite(busAddr, bytes),
+      sendMsi: (vector = 0) => {
+        if (!this.#context.msiEnabled) return false;
+        if (this.#active) this.#messages.push(vector);
+        return this.#active;
+      },
+    }, Object.getOwnPropertyDescriptors(this.#face)) as unknown as ServiceContext<unknown>;
+  }
+
+  #intx(level: boolean): void {
+    if (this.#failure !== undefined) return;
+    if (this.#active && !this.#engine.host.inHandler) this.#level = level;
+    else this.#drive(level);
+  }
+
+  // within a handler the engine looks at the word when the handler is done
+  #drive(level: boolean): void {
+    this.#engine.setWord(this.#device + HostDevice.INTX, level ? 1 : 0);
+    if (!this.#engine.host.inHandler) this.#engine.exports.functionIntx(this.#fn, level ? 1 : 0);
+  }
+
+  #schedule(timeNs: number | undefined): void {
+    if (this.#failure !== undefined) return;
+    if (timeNs !== undefined && !(Number.isSafeInteger(timeNs) && timeNs >= 0)) {
+      throw new PortcullisError('DEVICE_TIME', `schedule(${timeNs}): a time is a whole number of ns from 0 on, or undefined`, { timeNs });
+    }
+    this.#setDeadline(timeNs);
+  }
+
+  #setDeadline(timeNs: number | undefined): void {
+    const off = this.#record + FunctionRecord.DEADLINE;
+    if (timeNs !== undefined) return this.#engine.setWord64(off, timeNs);
+    this.#engine.setWord(off, 0xffffffff);
+    this.#engine.setWord(off + 4, 0xffffffff);
+  }
+
+  /** The scheduled time, undefined when there is none. */
+  get #deadline(): number | undefined {
+    const off = this.#record + FunctionRecord.DEADLINE;
+    return this.#engine.word(off + 4) === 0xffffffff ? undefined : this.#engine.word64(off);
+  }
+
+  #requestService(): void {
+    if (this.#failure !== undefined) return;
+    const off = State.WORK + (this.#fn < 32 ? 0 : 4);
+    if (!this.#engine.host.inHandler) this.#engine.exports.requestService(this.#fn);
+    else this.#engine.setWord(off, this.#engine.word(off) | 1 << (this.#fn & 31));
+  }
+
+  // ---- DMA
+
+  /** Low and high half of a bus address. */
+  #address(busAddr: number | bigint): [number, number] {
+    const wide = typeof busAddr === 'bigint';
+    if (wide ? busAddr < 0n || busAddr >> 64n !== 0n : !Number.isSafeInteger(busAddr) || busAddr < 0) {
+      throw new PortcullisError('DEVICE_DMA', `${busAddr} is no bus address: a whole number from 0 to 2^64 - 1`, { busAddr: String(busAddr) });
+    }
+    if (wide) return [Number(busAddr & 0xffffffffn), Number(busAddr >> 32n)];
+    return [busAddr % 2 ** 32, Math.floor(busAddr / 2 ** 32)];
+  }
+
+  #checkLength(length: number): void {
+    if (Number.isInteger(length) && length >= 0 && length <= HOST_DMA_MAX) return;
+    throw new PortcullisError('DEVICE_DMA', `DMA of ${length} bytes; one request has at most ${HOST_DMA_MAX}, and a length that `
+      + 'the guest gave is to be checked first', { length });
+  }
+
+  /** Answers for what cannot be tried; undefined when it can. */
+  #dmaGate(): DmaStatus | undefined {
+    if (this.#failure !== undefined) return 'refused';
+    return this.#active && !this.#engine.host.inHandler ? undefined : 'busy';
+  }
+
+  #dmaRead(busAddr: number | bigint, length: number): { status: DmaStatus; bytes: Uint8Array } {
+    const closed = this.#dmaGate();
+    if (closed !== undefined) return { status: closed, bytes: NO_BYTES };
+    const [lo, hi] = this.#address(busAddr);
+    this.#checkLength(length);
+    const { exports, host } = this.#engine;
+    const status = this.#dmaStatus(exports.functionDmaRead(this.#fn, lo, hi, length, host.staging));
+    return { status, bytes: status === 'pending' ? NO_BYTES : this.#engine.stateBytes(host.staging, length).slice() };
+  }
+
+  #dmaWrite(busAddr: number | bigint, bytes: ArrayLike<number>): DmaStatus {
+    const closed = this.#dmaGate();
+    if (closed !== undefined) return closed;
+    const [lo, hi] = this.#address(busAddr);
+    this.#checkLength(bytes.length);
+    const { exports, host } = this.#engine;
+    this.#engine.stateBytes(host.staging, bytes.length).set(bytes);
+    return this.#dmaStatus(exports.functionDmaWrite(this.#fn, lo, hi, bytes.length, host.staging));
+  }
+
+  #dmaStatus(status: number): DmaStatus {
+    if (status === Status.PENDING) this.#pending = true;
+    const name = DMA_STATUS[status as Status];
+    if (name === undefined) throw new PortcullisError('DEVICE_DMA', `the engine answered ${status} to DMA`, { status });
+    return name;
+  }
+
+  // ---- what the engine calls
+
+  read(bar: number, off: number): number {
+    const [name, half] = this.#names[bar]?.get(off) ?? ['', 0];
+    this.#doing = `onRead of ${name}`;
+    const value: unknown = this.definition.host.handlers.onRead?.(this.#face, name, half);
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    synchronous(value);
+    throw new PortcullisError('DEVICE_VALUE', `a read of ${name} gave ${String(value)}; it gives a number`, { name });
+  }
+
+  write(bar: number, off: number, value: number, lanes: number): void {
+    const [name, half] = this.#names[bar]?.get(off) ?? ['', 0];
+    this.#doing = `onWrite of ${name}`;
+    synchronous(this.definition.host.handlers.onWrite?.(this.#face, name, value, lanes, half));
+  }
+
+  reset(): void {
+    const before = this.#state;
+    this.#doing = 'reset';
+    this.#state = plainCopy(this.definition.host.initial);
+    synchronous(this.definition.host.handlers.reset?.(this.#face, 'function', before));
+  }
+
+  step(): boolean {
+    const { handlers } = this.definition.host;
+    const deadline = this.#deadline;
+    let waits = false;
+    if (deadline !== undefined && deadline <= this.#engine.now) {
+      this.#setDeadline(undefined);
+      waits = this.#part('deadline', handlers.deadline?.bind(handlers));
+      // it is still to come, unless the handler has named another time
+      if (waits && this.#deadline === undefined) this.#setDeadline(deadline);
+    }
+    if (!waits) waits = this.#part('service', handlers.service?.bind(handlers));
+    if (waits) this.#requestService();
+    return waits;
+  }
+
+  /** One handler with DMA; true when it has to be called again because DMA was told to wait. */
+  #part(name: string, handler: ((context: ServiceContext<unknown>) => void) | undefined): boolean {
+    if (handler === undefined || this.#failure !== undefined) return false;
+    this.#active = true;
+    this.#pending = false;
+    this.#messages = [];
+    this.#level = undefined;
+    const done = this.#guarded(name, () => synchronous(handler(this.#context)));
+    this.#active = false;
+    const waits = done && this.#pending;
+    if (done && !waits) {
+      if (this.#level !== undefined) this.#drive(this.#level);
+      for (const vector of this.#messages) this.#engine.exports.functionMessage(this.#fn, vector);
+    }
+    this.#engine.exports.functionStepDone(this.#fn);
+    return waits;
+  }
+
+  #guarded(name: string, work: () => void): boolean {
+    this.#doing = name;
+    try {
+      work();
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+  }
+
+  fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    const text = cause instanceof Error ? cause.message : String(cause);
+    this.#markFailed(`${this.definition.model} at ${this.bdf} has failed in ${this.#doing}: ${text}`, { cause });
+    try {
+      this.#onFailed?.(this.#failure as unknown as DeviceFailure);
+    } catch {
+      // the host's own mistake must not come up in the midst of an access; the failure itself is on record
+    }
+  }
+
+  #markFailed(message: string, options?: { cause: unknown }): void {
+    const { bdf, definition: { model } } = this;
+    const error = new PortcullisError('DEVICE_FAILED', message, { bdf, model, doing: this.#doing }, options);
+    this.#failure = Object.freeze({ bdf, model, time: this.#engine.now, error });
+    this.#engine.setWord(this.#device + HostDevice.FAILED, 1);
+    // within a handler the engine sees the word when the handler is done
+    if (!this.#engine.host.inHandler) this.#engine.exports.functionFail(this.#fn);
+  }
+
+  // ---- saving
+
+  /** All that is not in the engine's memory. Throws NOT_PLAIN when the device has put something else into its state. */
+  save(): SavedDevice {
+    const { model, host: { version, handlers } } = this.definition;
+    return {
+      model, version, state: plainCopy(handlers.save ? handlers.save(this.#state) : this.#state),
+      random: this.#random.state, failed: this.#failure?.error.message ?? null,
+    };
+  }
+
+  /** Checks what was saved, and gives the function that puts it in place: nothing changes before all is checked. */
+  prepareLoad(saved: SavedDevice): () => void {
+    const { model, host: { version, handlers } } = this.definition;
+    const bad = (why: string): never => {
+      throw new PortcullisError('DEVICE_STATE', `the saved state of ${this.bdf} ${why}`, { bdf: this.bdf, model });
+    };
+    if (saved.model !== model) bad(`is of a "${saved.model}", and a "${model}" is there`);
+    if (saved.version !== version && !handlers.load) {
+      bad(`has version ${saved.version}; ${model} has version ${version} and no load that reads others`);
+    }
+    const words = saved.random;
+    if (!Array.isArray(words) || words.length !== 4 || !words.every((word) => Number.isInteger(word) && word >= 0 && word < 2 ** 32)) {
+      bad('has no four words of randomness');
+    }
+    const state = handlers.load ? handlers.load(plainCopy(saved.state), saved.version) : plainCopy(saved.state);
+    return () => {
+      this.#state = state;
+      this.#random.state = words;
+      this.#failure = undefined;
+      if (saved.failed !== null) this.#markFailed(saved.failed);
+    };
+  }
+}
