@@ -62,6 +62,8 @@ export class HostInstance implements HostFunction {
   #active = false;
   #pending = false;
   #messages: number[] = [];
+  /** The deadline's handler was told to wait. Not saved: a snapshot is taken when nothing waits. */
+  #deadlineWaits = false;
   #level: boolean | undefined;
 
   constructor(engine: Engine, attached: AttachedFunction, definition: DefinedDevice, options: HostDeviceOptions) {
@@ -264,21 +266,23 @@ export class HostInstance implements HostFunction {
   reset(): void {
     const before = this.#state;
     this.#doing = 'reset';
+    this.#deadlineWaits = false;
     this.#state = plainCopy(this.definition.host.initial);
     synchronous(this.definition.host.handlers.reset?.(this.#face, 'function', before));
   }
 
   step(): boolean {
     const { handlers } = this.definition.host;
+    // who was told to wait goes on with just that: its answers are asked for in the same order
+    let waits = !this.#deadlineWaits && this.#part('service', handlers.service?.bind(handlers));
     const deadline = this.#deadline;
-    let waits = false;
-    if (deadline !== undefined && deadline <= this.#engine.now) {
+    if (!waits && deadline !== undefined && deadline <= this.#engine.now) {
       this.#setDeadline(undefined);
       waits = this.#part('deadline', handlers.deadline?.bind(handlers));
-      // it is still to come, unless the handler has named another time
-      if (waits && this.#deadline === undefined) this.#setDeadline(deadline);
+      this.#deadlineWaits = waits;
+      // it is still to come, whatever the handler has scheduled before it was told to wait
+      if (waits) this.#setDeadline(deadline);
     }
-    if (!waits) waits = this.#part('service', handlers.service?.bind(handlers));
     if (waits) this.#requestService();
     return waits;
   }
