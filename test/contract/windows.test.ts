@@ -7,6 +7,9 @@ import { edu } from '../../src/devices/edu/index';
 import { e1000 } from '../../src/devices/e1000/index';
 import { LinkHandle } from '../../src/devices/links/link';
 import { generateStore } from '../../src/devices/links/store';
+import { isDefinedDevice } from '../../src/devices/host/define';
+import { HostInstance } from '../../src/devices/host/device';
+import { eduTwin } from '../helpers/edu-twin';
 import type { DeviceDefinition } from '../../src/devices/definition';
 
 const WINDOW_MFN = 0x4000;
@@ -21,7 +24,9 @@ class Rig {
   #now = 0;
 
   private constructor(readonly engine: Engine, readonly kind: Kind, readonly backing: () => Uint8Array, definition: DeviceDefinition) {
-    this.fn = attach(engine, definition, 0x20).fn;
+    const attached = attach(engine, definition, 0x20);
+    this.fn = attached.fn;
+    if (isDefinedDevice(definition)) new HostInstance(engine, attached, definition, { seed: 1 });
     // memory decode and Bus Master
     engine.exports.configWrite(this.fn, 4, 2, 0x0006);
   }
@@ -68,7 +73,7 @@ class Rig {
     let answered = 0;
     this.#now += ns;
     for (let round = 0; round < 100_000; round++) {
-      const state = this.engine.exports.service(this.#now, 5);
+      const state = this.engine.service(this.#now, 5);
       const [request] = this.engine.windows.poll();
       if (request !== undefined) {
         assert.is(this.kind, 'message');
@@ -126,8 +131,8 @@ async function forward(kind: Kind): Promise<unknown> {
   };
 }
 
-async function transfer(kind: Kind): Promise<unknown> {
-  const rig = await Rig.create(kind, edu);
+async function transfer(kind: Kind, definition: DeviceDefinition = edu): Promise<unknown> {
+  const rig = await Rig.create(kind, definition);
   for (let i = 0; i < 1024; i++) rig.poke(0x800 + i * 4, i * 0x9e3779b9);
   const dma = (source: number, destination: number, count: number, command: number): void => {
     for (const [off, value] of [[0x80, source], [0x88, destination], [0x90, count], [0x98, command]] as const) {
@@ -143,7 +148,9 @@ async function transfer(kind: Kind): Promise<unknown> {
   return { first, second: rig.read(0x24), memory: Buffer.from(rig.backing()).toString('base64') };
 }
 
-for (const [name, scenario] of [['e1000', forward], ['edu', transfer]] as const) {
+const inTypeScript = (kind: Kind): Promise<unknown> => transfer(kind, eduTwin);
+
+for (const [name, scenario] of [['e1000', forward], ['edu', transfer], ['edu in TypeScript', inTypeScript]] as const) {
   test(`${name} leaves the same bytes on linear, file and message windows`, async () => {
     const linear = await scenario('linear');
     assert.equal(await scenario('file'), linear);
