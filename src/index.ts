@@ -6,7 +6,7 @@ export type { DeviceDescription, IommuDescription, MachineDescription } from './
 export { parseSize } from './machine/size';
 export { defineDevice } from './devices/host/define';
 export type { DefinedDevice } from './devices/host/define';
-export type { DeviceFailure } from './devices/host/device';
+export type { DeviceFailure, HostDeviceHandle } from './devices/host/device';
 export type {
   DeviceHandlers, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind, SavedDevice, ServiceContext,
 } from './devices/host/types';

@@ -6,7 +6,7 @@ import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
 import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
-import { type DeviceFailure, HostInstance } from '../devices/host/device';
+import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
 import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
 import type { DriverTimer } from '../drivers/guest';
@@ -156,7 +156,7 @@ export class Machine {
   }
 
   /** A device in TypeScript: its state, its failure, a way for a back end to ask for service. Throws NO_HOST_DEVICE. */
-  hostDevice(bdf: string): HostInstance {
+  hostDevice(bdf: string): HostDeviceHandle {
     const device = this.#hosts.get(this.#routing(bdf));
     if (device === undefined) throw new PortcullisError('NO_HOST_DEVICE', `${bdf} is not in TypeScript`, { bdf });
     return device;

@@ -22,6 +22,17 @@ export interface DeviceFailure {
   readonly error: PortcullisError;
 }
 
+/** A device in TypeScript, from outside. */
+export interface HostDeviceHandle {
+  readonly bdf: string;
+  /** Its data now: a copy. */
+  readonly state: unknown;
+  /** Why it answers no more, undefined when it is in order. */
+  readonly failure: DeviceFailure | undefined;
+  /** A back end has something for it: `service` shall look. */
+  requestService(): void;
+}
+
 export interface HostDeviceOptions {
   /** The machine's seed. */
   seed: number;
@@ -41,7 +52,7 @@ function synchronous(result: unknown): void {
 }
 
 /** One device in TypeScript: its data, and its handlers between the engine and it. */
-export class HostInstance implements HostFunction {
+export class HostInstance implements HostFunction, HostDeviceHandle {
   readonly bdf: string;
   readonly definition: DefinedDevice;
   readonly #engine: Engine;
@@ -98,7 +109,6 @@ export class HostInstance implements HostFunction {
     return this.#engine.word(page + DevicePage.CELLS) + (((off & 0xfff) >> 2) - first) * StateSize.CELL + Cell.VALUE;
   }
 
-  /** The device's data now: a copy. */
   get state(): unknown {
     return plainCopy(this.#state);
   }
@@ -107,7 +117,6 @@ export class HostInstance implements HostFunction {
     return this.#failure;
   }
 
-  /** A back end has something for the device. */
   requestService(): void {
     this.#face.requestService();
   }
@@ -360,6 +369,9 @@ export class HostInstance implements HostFunction {
     const words = saved.random;
     if (!Array.isArray(words) || words.length !== 4 || !words.every((word) => Number.isInteger(word) && word >= 0 && word < 2 ** 32)) {
       bad('has no four words of randomness');
+    }
+    if (saved.failed === null && this.#engine.word(this.#device + HostDevice.FAILED) !== 0) {
+      bad('is of a device in order, but the one there has failed; the engine\'s memory is to be restored first');
     }
     const state = handlers.load ? handlers.load(plainCopy(saved.state), saved.version) : plainCopy(saved.state);
     return () => {

@@ -376,6 +376,7 @@ test('save and load: state, randomness and failure; a wrong one changes nothing'
   assert.equal(two.machine.hostDevice(BDF).state, { steps: 42 });
   one.write(4, 0xbad);
   two.machine.loadDevices(one.machine.saveDevices());
+  assert.is(codeOf(() => two.machine.loadDevices(saved)), 'DEVICE_STATE', 'memory first');
   assert.is(two.read(0), 0xffffffff);
   assert.match(two.machine.hostDevice(BDF).failure?.error.message ?? '', /oops/);
 });
