@@ -1,7 +1,7 @@
 // A device written in TypeScript (or JavaScript, as here), and its driver: it reads a buffer by DMA, computes the CRC-32
 // of it, writes the result behind the buffer's address, and interrupts. docs/devices.md explains the rules.
 //   npm run build && node examples/checksum-device.mjs
-import { defineDevice, DmaMapper, Machine } from '../build/index.js';
+import { defineDevice, DmaMapper, Machine, msiCapability } from '../build/index.js';
 
 const ALL = 0xffffffff;
 const [IDLE, BUSY, DONE, ERROR] = [0, 1, 2, 3];
@@ -20,7 +20,7 @@ const checksum = defineDevice({
   title: 'Processing accelerators [1200]: Device 1234:c5c0',
   config: {
     vendorId: 0x1234, deviceId: 0xc5c0, classCode: 0x120000, revision: 1, subsystemVendorId: 0, subsystemId: 0,
-    interruptPin: 1, bars: [{ kind: 'memory32', size: 0x1000 }], msi: { off: 0x40, vectors: 1, wide: true },
+    interruptPin: 1, bars: [{ kind: 'memory32', size: 0x1000 }], capabilities: [msiCapability({ off: 0x40, vectors: 1, wide: true })],
   },
   registers: [{ bar: 0, size: 0x1000, rows: [
     // plain data, which the engine reads and writes without asking the device

@@ -11,8 +11,15 @@ export type {
   DeviceHandlers, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind, SavedDevice, ServiceContext,
 } from './devices/host/types';
 export type { BarDefinition, ConfigDefinition } from './pci/config-space';
+export type { Capability } from './pci/capabilities/capability';
+export { expressCapability } from './pci/capabilities/express';
+export { msiCapability } from './pci/capabilities/msi';
+export { msixCapability } from './pci/capabilities/msix';
+export { pmCapability } from './pci/capabilities/pm';
 export { Engine } from './engine/engine';
 export type { EngineOptions, InterruptMessage } from './engine/engine';
+export { TRACE_CATEGORIES } from './engine/trace';
+export type { TraceEvent, TraceKind, TraceOptions } from './engine/trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';
 export { COUNTER_NAMES } from './engine/counters';
 export type { CounterName, Counters } from './engine/counters';

@@ -4,7 +4,9 @@ import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdFsts, VtdInv } from '../spec/vtd';
 import { State } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { frameDirty, framePtr } from '../memory/windows';
 import { workDone, workRequest } from '../bus/functions';
 import { cacheKill, cacheKillContexts, cacheKillRange, cacheTag } from './cache';
@@ -22,10 +24,22 @@ function floorsRaise(b: usize, did: u32): void {
   store<u64>(iommu + IommuState.FLOORS + (did << 3), clock);
 }
 
-/** Everything of every domain: a floor for each of the 64 domain ids. */
+// a floor for each of the 64 domain ids
+function allFloorsRaise(b: usize): void {
+  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+}
+
+/** Everything of every domain. */
 export function invalidateGlobal(b: usize): void {
   count(b, Counter.INVALIDATE_GLOBAL);
-  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+  allFloorsRaise(b);
+}
+
+/** Every cache of the unit is empty, without an invalidation: a reset. */
+export function cachesReset(b: usize): void {
+  allFloorsRaise(b);
+  const iommu = b + State.IOMMU;
+  store<u64>(iommu, load<u64>(iommu, IommuState.CLOCK), IommuState.CONTEXT_FLOOR);
 }
 
 export function invalidateDomain(b: usize, did: u32): void {
@@ -151,13 +165,15 @@ export function queueDrain(b: usize, budget: u32): bool {
     budget--;
     count(b, Counter.SERVICE_UNITS);
     const mfn = base + (head >> 8);
-    const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
-    if (ptr == 0 || !descriptor(b, load<u64>(ptr + ((head & 255) << 4)), load<u64>(ptr + ((head & 255) << 4), 8))) {
+    const frame = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
+    const entry = frame + ((head & 255) << 4);
+    if (frame == 0 || !descriptor(b, load<u64>(entry), load<u64>(entry, 8))) {
       vtdSet(b, Vtd.IQH, head << 4);
       faultStatus(b, VtdFsts.IQE);
       return true;
     }
     count(b, Counter.INVALIDATIONS);
+    trace(b, TraceCategory.INVALIDATION, VTD_FUNCTION, load<u64>(entry, 8), load<u32>(entry), traceDetail(0, false, 0));
     head = (head + 1) & (entries - 1);
   }
   vtdSet(b, Vtd.IQH, head << 4);

@@ -9,25 +9,26 @@ import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
 import { barRecord, functionPresent, functionRecord, workRequest } from '../bus/functions';
-import { barMap } from '../bus/decode';
+import { barMap, barsMovedClear } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
-import { intxAsserted, intxLevel } from '../irq/intx';
+import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
-import { msiEnabled, msiRequest } from '../dma/message';
 import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
+import * as apply from './apply';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset, stepDone } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
 import { hostFail } from './host';
 import * as registers from './registers';
+import * as resets from './reset';
 import { serviceRun } from './service';
 
 @inline
@@ -150,7 +151,7 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 
 /** After the control plane has filled a function's record and config space: derive the rest. */
 export function functionApply(fn: u32): void {
-  if (hasConfig(stateBase(), fn)) config.configApply(stateBase(), fn);
+  if (hasConfig(stateBase(), fn)) apply.configApply(stateBase(), fn);
 }
 
 /** Maps a BAR without config space (the IOMMU's register page), or takes it out of decode. */
@@ -158,8 +159,10 @@ export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void 
   if (functionPresent(stateBase(), fn) && bar < <u32>Machine.BARS) barMap(stateBase(), fn, bar, place != 0, join(lo, hi));
 }
 
+/** Function-level reset. `BARS_MOVED` tells whether it lost BARs. */
 export function functionReset(fn: u32): void {
-  if (hasConfig(stateBase(), fn)) config.functionReset(stateBase(), fn);
+  barsMovedClear(stateBase());
+  if (hasConfig(stateBase(), fn)) resets.functionReset(stateBase(), fn);
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
@@ -351,19 +354,6 @@ export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32):
   const b = stateBase();
   if (!heapRange(b, fn, len, src)) return Status.RANGE;
   return dmaWrite(b, fn, join(lo, hi), len, b + src);
-}
-
-/** Its interrupt message, sent by `service`; 0 when messages are off, and INTx is the way. */
-export function functionMessage(fn: u32, vector: u32): u32 {
-  const b = stateBase();
-  if (!functionPresent(b, fn) || !msiEnabled(b, fn)) return 0;
-  msiRequest(b, fn, vector);
-  return 1;
-}
-
-/** Its INTx level. */
-export function functionIntx(fn: u32, level: u32): void {
-  if (functionPresent(stateBase(), fn)) intxLevel(stateBase(), fn, level != 0);
 }
 
 /** A device in TypeScript has taken its step. */

@@ -3,9 +3,10 @@
 // DMA is done by its `service`, which the host calls between two calls of the engine.
 import { HostCall, HostDevice } from '../spec/host';
 import { Machine } from '../spec/machine';
-import { BarKind, BarRecord, DevicePage, FunctionRecord, PageKind, State, StateSize } from '../spec/state';
-import { barRecord, cellsReset, deadlineClear, deviceState, functionRecord, workDone } from '../bus/functions';
+import { BarKind, BarRecord, DevicePage, PageKind, State, StateSize } from '../spec/state';
+import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../bus/functions';
 import { intxLevel } from '../irq/intx';
+import { vectorsForget } from '../irq/vectors';
 import { journalClear } from '../dma/journal';
 
 /** For WRITE and RESET the answer means nothing; RESET has no BAR, offset, value and lanes. It never throws. */
@@ -29,7 +30,7 @@ function quiet(b: usize, fn: u32): void {
   deadlineClear(b, fn);
   workDone(b, fn);
   hostWork(b, fn, false);
-  store<u32>(functionRecord(b, fn), 0, FunctionRecord.MSI_WAITING);
+  vectorsForget(b, fn);
   store<u32>(deviceState(b, fn), 0, HostDevice.INTX);
   intxLevel(b, fn, false);
 }

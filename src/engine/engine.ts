@@ -6,6 +6,7 @@ import { type EngineExports, instantiate } from './exports';
 import { Heap } from './heap';
 import { HostFunctions } from './host';
 import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
+import { EventTrace } from './trace';
 import { Windows } from './windows';
 
 export interface EngineOptions {
@@ -70,6 +71,7 @@ export class Engine {
   readonly host: HostFunctions;
   /** RAM beyond what the engine was created with. */
   readonly windows: Windows;
+  readonly trace: EventTrace;
   #view: DataView;
   #bytes: Uint8Array;
 
@@ -85,6 +87,7 @@ export class Engine {
     this.host = host;
     windows.attach(this);
     host.attach(this);
+    this.trace = new EventTrace(this);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes);

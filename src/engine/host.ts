@@ -34,7 +34,7 @@ const STEPS_AT_ONCE = 1_000_000;
 
 /** Exports whose answer is a value: within a handler, what an access gives that was not done. The others tell BUSY. */
 const ANSWERS: ReadonlyMap<string, number> = new Map([
-  ...['configRead', 'frameOwner', 'guestIn', 'guestLoad', 'guestLoadRepeat', 'nextDeadline', 'portRead', 'registerRead']
+  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestLoad', 'guestLoadRepeat', 'nextDeadline', 'portRead', 'registerRead']
     .map((name): [string, number] => [name, -1]),
   ...['barPageOff', 'dmaMap', 'forwardRun', 'forwardStart', 'framePtr', 'frameRefs', 'functionMessage', 'guestMapGet',
     'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'tableFrameTake', 'windowRequest', 'windowRequestSerial']

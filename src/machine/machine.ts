@@ -5,29 +5,49 @@ import { Engine, type EngineOptions } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
+import { hostBridge } from '../devices/host-bridge/index';
 import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
 import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
 import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
-import { CONFIG_ADDRESS, CONFIG_DATA, configByPorts, machinePorts } from '../pci/access';
+import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, configByPorts, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { dumpFunction } from '../pci/dump';
 import { type EnumeratedFunction, enumerate } from '../pci/enumerate';
+import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
-import { type MachineDescription, type ResolvedDescription, resolveDescription } from './description';
+import {
+  DEVICE_MODELS, type MachineDescription, type ResolvedDescription, type ResolvedDevice, resolveDescription,
+} from './description';
 import { DomainGuest } from './guest';
 import { parseSize } from './size';
 
 export interface MachineHost {
   /** A memory to put the machine into; what lay there is zeroed. By default the machine makes its own. */
   memory?: WebAssembly.Memory;
+  /** Device models beside the built-in ones, for the description to name. */
+  models?: readonly DeviceDefinition[];
   /** Devices in TypeScript (`defineDevice`) that the description can name beside the built-in models. */
   devices?: readonly DefinedDevice[];
   /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
   onDeviceFailed?: (failure: DeviceFailure) => void;
+}
+
+/** The built-in models, and what a host adds; only `models` may stand in for one that is there. */
+function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, DeviceDefinition> {
+  const all = new Map([...DEVICE_MODELS, ...models.map((one) => [one.model, one] as const)]);
+  for (const definition of devices) {
+    const { model } = definition;
+    if (all.has(model)) {
+      throw new PortcullisError('DEVICE_DEFINITION', `there is a device model "${model}" already; give the one in `
+        + '`devices` another name', { model });
+    }
+    all.set(model, definition);
+  }
+  return all;
 }
 
 export interface DomainConfig {
@@ -45,7 +65,9 @@ export class Machine {
   readonly hypervisor: Hypervisor;
   readonly description: ResolvedDescription;
   readonly dom0: Domain;
+  /** The devices of the description, a bridge before what is behind it. */
   readonly #functions = new Map<number, AttachedFunction>();
+  readonly #hostBridge: AttachedFunction;
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
   readonly #hosts = new Map<number, HostInstance>();
@@ -61,11 +83,13 @@ export class Machine {
     engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
     engine.view.setUint16(engine.base + ports + (CONFIG_DATA >> 2) * 2, PortEntry.CONFIG_DATA, true);
     if (description.iommu) {
-      attach(engine, vtd, 0, 0);
+      attach(engine, vtd, 0, { slot: 0 });
       engine.exports.barPlace(0, 0, 1, Fixed.VTD_MFN * 4096, 0);
       engine.setWord(State.IOMMU, 1);
     }
-    for (const { definition, routing, link } of description.devices) this.#attach(definition, routing, link);
+    for (const device of description.devices) this.#attach(device);
+    const besides = [...this.#functions.keys()].some((routing) => routing < 8);
+    this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
     this.#enumerated = enumerate(machinePorts(engine));
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
@@ -79,7 +103,7 @@ export class Machine {
 
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
   static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const resolved = resolveDescription(description, host.devices);
+    const resolved = resolveDescription(description, modelsOf(host));
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       ...(host.memory === undefined ? {} : { memory: host.memory }),
@@ -87,8 +111,9 @@ export class Machine {
     return new Machine(await Engine.create(options), resolved, host);
   }
 
-  #attach(definition: DeviceDefinition, routing: number, link: ResolvedDescription['devices'][number]['link']): void {
-    const attached = attach(this.engine, definition, routing);
+  #attach({ definition, routing, link, parent, multiFunction }: ResolvedDevice): void {
+    const above = parent === undefined ? undefined : this.#functions.get(parent);
+    const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
     this.#functions.set(routing, attached);
     if (isDefinedDevice(definition)) {
       const onFailed = (failure: DeviceFailure): void => {
@@ -105,17 +130,25 @@ export class Machine {
     this.engine.exports.functionPowerOn(attached.fn);
   }
 
-  /** The first domain may use config ports and every BAR; Xen gives dom0 all that it does not keep itself. */
+  /**
+   * The first domain may use config ports, the enhanced config space and every BAR; Xen gives dom0 all that it does not
+   * keep itself.
+   */
   #grantOwner(): void {
     const { domid } = this.dom0;
     this.hypervisor.ioportPermission(domid, CONFIG_ADDRESS, 8, true);
+    this.hypervisor.iomemPermission(domid, Fixed.ECAM_FIRST_MFN, Fixed.ECAM_LAST_MFN - Fixed.ECAM_FIRST_MFN + 1, true);
     for (const { routing } of this.#enumerated) this.#rights(domid, routing, true);
   }
 
   #rights(domid: number, routing: number, allow: boolean): void {
     for (const bar of this.#barsOf(routing)) {
       if (bar.io) this.hypervisor.ioportPermission(domid, bar.address, bar.size, allow);
-      else this.hypervisor.iomemPermission(domid, Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096), allow);
+      else {
+        const range = [Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096)] as const;
+        this.hypervisor.iomemPermission(domid, ...range, allow);
+        if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
+      }
     }
   }
 
@@ -205,6 +238,10 @@ export class Machine {
   /** Gives a device to a domain: rights to its BARs and interrupt, and its DMA. */
   assign(bdf: string, domain: Domain, translation: Translation): void {
     const routing = this.#routing(bdf);
+    if (this.#functions.get(routing)?.definition.config?.bridge) {
+      throw new PortcullisError('NOT_ASSIGNABLE',
+        `${bdf} is a bridge; what is behind it can be given to a domain, it cannot`, { bdf });
+    }
     this.hypervisor.assignDevice(domain.domid, routing, translation);
     this.#rights(domain.domid, routing, true);
     const pin = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
@@ -214,9 +251,13 @@ export class Machine {
   /** Takes it back: reset first, so that nothing of it is under way. */
   unassign(bdf: string, domain: Domain): void {
     const routing = this.#routing(bdf);
-    this.engine.exports.functionReset(this.functionOf(bdf));
+    resetKeepingConfig(configByEcam(this.engine, routing),
+      () => this.engine.exports.functionReset(this.functionOf(bdf)));
     this.hypervisor.deassignDevice(domain.domid, routing);
-    if (domain !== this.dom0) this.#rights(domain.domid, routing, false);
+    if (domain === this.dom0) return;
+    this.#rights(domain.domid, routing, false);
+    const line = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
+    this.hypervisor.irqPermission(domain.domid, line, false);
   }
 
   /** Removes a device while the machine runs. */
@@ -225,6 +266,7 @@ export class Machine {
     const routing = this.#routing(bdf);
     this.engine.host.remove(this.functionOf(bdf));
     this.#hosts.delete(routing);
+    for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
     this.hypervisor.deviceRemove(routing);
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
@@ -260,11 +302,12 @@ export class Machine {
     this.hypervisor.deliverInterrupts();
   }
 
-  /** The hexadecimal dump of every function, as `lspci -F` reads it. */
+  /** The hexadecimal dump of every function, its extended config space too, as `lspci -F` reads it. */
   lspci(): string {
-    return [...this.#functions.values()].map(({ routing, definition, fn }) => {
+    const all = [this.#hostBridge, ...this.#functions.values()].sort((a, b) => a.routing - b.routing);
+    return all.map(({ routing, definition, fn }) => {
       const size = this.engine.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.CONFIG_SIZE);
-      return dumpFunction(routing, definition.title, configByPorts(machinePorts(this.engine), routing), size);
+      return dumpFunction(routing, definition.title, configByEcam(this.engine, routing), size);
     }).join('\n');
   }
 }

@@ -319,7 +319,11 @@ async function wild(model: string, seed: number, budget: number): Promise<{ seen
     const width = pick([1, 2, 4, 4, 4, 4, 8]);
     switch (random.below(8)) {
       case 0: seen.push(`${i}: read ${width} at ${off}: ${rig.read(off, width)}, ${rig.status}, ${engine.high}`); break;
-      case 1: rig.config(MSI + 2, 2, random.below(2)); break;
+      case 1:
+        // a message is asked for in the write by one, in its step by the other: none may be on its way when MSI goes off
+        while (rig.service(0, budget) === 1) { /* more */ }
+        rig.config(MSI + 2, 2, random.below(2));
+        break;
       case 2: rig.config(COMMAND, 2, pick([2, 6, 6, 6, 0x406])); break;
       case 3:
         if (rig.service(pick([0, 1000, DMA_NS / 2, DMA_NS]), budget) === 1) while (rig.service(0, budget) === 1) { /* more */ }

@@ -1,5 +1,6 @@
 // QEMU's edu device a second time, with defineDevice: the addresses and bits of its specification are restated here.
 import { defineDevice } from '../../src/devices/host/define';
+import { msiCapability } from '../../src/pci/capabilities/msi';
 import type { RegisterDevice } from '../../src/devices/host/types';
 
 const ALL = 0xffffffff;
@@ -51,7 +52,7 @@ export const eduTwin = defineDevice({
     vendorId: 0x1234, deviceId: 0x11e8, classCode: 0x00ff00, revision: 0x10,
     subsystemVendorId: 0x1af4, subsystemId: 0x1100, interruptPin: 1,
     bars: [{ kind: 'memory32', size: 0x100000 }],
-    msi: { off: 0x40, vectors: 1, wide: true },
+    capabilities: [msiCapability({ off: 0x40, vectors: 1, wide: true })],
   },
   registers: [{
     bar: 0,

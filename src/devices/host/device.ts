@@ -43,6 +43,7 @@ const DMA_STATUS: Partial<Record<Status, DmaStatus>> = {
   [Status.OK]: 'ok', [Status.REFUSED]: 'refused', [Status.NOTHING]: 'nothing', [Status.FAULT]: 'fault',
   [Status.PENDING]: 'pending', [Status.BUSY]: 'busy',
 };
+const MESSAGES = FunctionFlag.MSI_ENABLE | FunctionFlag.MSIX_ENABLE;
 const NO_BYTES = new Uint8Array(0);
 
 /** Throws for what only an asynchronous function gives: it would go on when its call is over. */
@@ -139,7 +140,7 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
       get state() { return self.#state; },
       get now() { return engine.now; },
       get random() { return self.#random; },
-      get msiEnabled() { return (engine.word(self.#record + FunctionRecord.FLAGS) & FunctionFlag.MSI_ENABLE) !== 0; },
+      get msiEnabled() { return (engine.word(self.#record + FunctionRecord.FLAGS) & MESSAGES) !== 0; },
       get: (register, half = 0) => engine.word(self.#cell(register, half)),
       set: (register, value, half = 0) => {
         if (self.#failure === undefined) engine.setWord(self.#cell(register, half), value);

@@ -63,7 +63,7 @@ export interface RegisterDevice<State, Name extends string = string> {
   readonly now: number;
   /** The only randomness: seeded by the machine's seed and the device's address. */
   readonly random: Random;
-  /** Whether MSI is on; then INTx is not asserted, and `sendMsi` is the way. */
+  /** Whether MSI or MSI-X is on; then INTx is not asserted, and `sendMsi` is the way. */
   readonly msiEnabled: boolean;
   /** A dword of a register, side effects apart. `half` is 4 for the high dword of an eight-byte register. */
   get(register: Name, half?: 0 | 4): number;
@@ -83,7 +83,7 @@ export interface ServiceContext<State, Name extends string = string> extends Reg
   /** Reads up to 65,536 bytes. What cannot be read is ones; `bytes` is empty when `pending` or `busy`. */
   dmaRead(busAddr: number | bigint, length: number): { status: DmaStatus; bytes: Uint8Array };
   dmaWrite(busAddr: number | bigint, bytes: ArrayLike<number>): DmaStatus;
-  /** Sends the function's MSI when this step is done. False when MSI is off. */
+  /** Sends a message, MSI-X or MSI, whichever is on, when this step is done. False when both are off. */
   sendMsi(vector?: number): boolean;
 }
 

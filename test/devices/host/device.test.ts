@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { defineDevice, Machine, PortcullisError } from '../../../src/index';
+import { defineDevice, Machine, msiCapability, PortcullisError } from '../../../src/index';
 import type { DefinedDevice, DeviceFailure, RegisterDevice, ServiceContext } from '../../../src/index';
 
 const BDF = '0000:00:05.0';
@@ -10,7 +10,7 @@ const BUSY = 8;
 const CONFIG = {
   vendorId: 0x1234, deviceId: 0x0001, classCode: 0xff0000, revision: 1, subsystemVendorId: 0, subsystemId: 0, interruptPin: 1,
   bars: [{ kind: 'memory32', size: 0x1000 }],
-  msi: { off: 0x40, vectors: 1, wide: true },
+  capabilities: [msiCapability({ off: 0x40, vectors: 1, wide: true })],
 } satisfies Parameters<typeof defineDevice>[0]['config'];
 
 type Names = 'DATA' | 'CALL' | 'NOTE';
@@ -419,7 +419,7 @@ test('a reset gives registers and state their initial values and tells the devic
 test('a device in TypeScript is a citizen: named in descriptions, plugged out, in unknown-model errors', async () => {
   const definition = probe({});
   const { machine } = await rigOf(definition);
-  assert.match(machine.lspci(), /^00:05\.0 probe/);
+  assert.match(machine.lspci(), /^00:05\.0 probe/m);
   machine.removeDevice(BDF);
   assert.is(codeOf(() => machine.hostDevice(BDF)), 'NO_DEVICE');
   const failure = await Machine.create({ devices: [{ model: 'nope', bdf: BDF }] }, { devices: [definition] }).catch((error: Error) => error);
