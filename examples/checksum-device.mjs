@@ -1,5 +1,5 @@
-// A device written in TypeScript (or JavaScript, as here), and its driver: it reads a buffer by DMA, computes the CRC-32
-// of it, writes the result behind the buffer's address, and interrupts. docs/devices.md explains the rules.
+// A device written in TypeScript (or JavaScript, as here), and its driver: it reads a buffer by DMA, computes its CRC-32,
+// writes the result to memory, and interrupts. docs/devices.md explains the rules.
 //   npm run build && node examples/checksum-device.mjs
 import { defineDevice, DmaMapper, Machine, msiCapability } from '../build/index.js';
 
@@ -19,8 +19,8 @@ const checksum = defineDevice({
   model: 'checksum',
   title: 'Processing accelerators [1200]: Device 1234:c5c0',
   config: {
-    vendorId: 0x1234, deviceId: 0xc5c0, classCode: 0x120000, revision: 1, subsystemVendorId: 0, subsystemId: 0,
-    interruptPin: 1, bars: [{ kind: 'memory32', size: 0x1000 }], capabilities: [msiCapability({ off: 0x40, vectors: 1, wide: true })],
+    vendorId: 0x1234, deviceId: 0xc5c0, classCode: 0x120000, revision: 1, interruptPin: 1,
+    bars: [{ kind: 'memory32', size: 0x1000 }], capabilities: [msiCapability({ off: 0x40, vectors: 1, wide: true })],
   },
   registers: [{ bar: 0, size: 0x1000, rows: [
     // plain data, which the engine reads and writes without asking the device
@@ -59,7 +59,8 @@ const checksum = defineDevice({
   },
 });
 
-const machine = await Machine.create({ iommu: 'vtd', devices: [{ model: 'checksum', bdf: '00:05.0' }] }, { devices: [checksum] });
+const description = { iommu: 'vtd', devices: [{ model: 'checksum', bdf: '00:05.0' }] };
+const machine = await Machine.create(description, { devices: [checksum] });
 const domain = machine.createDomain({ name: 'guest', memory: '16MiB' });
 machine.assign('00:05.0', domain, 'own-frames');
 

@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import { root } from '../scripts/files.mjs';
 
 function run(example: string): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [path.join(root, 'examples', example)], { encoding: 'utf8', timeout: 60_000 });
+  const file = path.join(root, 'examples', example);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8', timeout: 60_000 });
   assert.is(stderr, '');
   assert.is(status, 0);
   return stdout;

@@ -1,6 +1,7 @@
 // The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
 // address comes as two halves, a time as a whole number of ns in an f64.
 import { Abi, BarRecord, FrameRecord, FunctionRecord, Model, State, StateSize } from '../spec/state';
+import { HostReset } from '../spec/host';
 import { Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
@@ -167,7 +168,7 @@ export function functionReset(fn: u32): void {
 
 /** Power-on state of the device behind the registers; its config space stays. */
 export function functionPowerOn(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn);
+  if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn, HostReset.POWER_ON);
 }
 
 /** A back end has something for the function (frames on a link): `service` shall look. */

@@ -36,13 +36,13 @@ export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, l
   else if (model == Model.VTD) vtdWrite(b, off, value);
 }
 
-/** Function-level reset of the device behind the registers; its config space is the caller's. */
-export function deviceReset(b: usize, fn: u32): void {
+/** Reset of the device behind the registers; its config space is the caller's. `kind` is a HostReset. */
+export function deviceReset(b: usize, fn: u32, kind: u32): void {
   const model = modelOf(b, fn);
   journalClear(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
-  else if (model == Model.HOST) hostReset(b, fn);
+  else if (model == Model.HOST) hostReset(b, fn, kind);
   else if (model == Model.PASSIVE) {
     deadlineClear(b, fn);
     workDone(b, fn);

@@ -9,7 +9,7 @@ import { intxLevel } from '../irq/intx';
 import { vectorsForget } from '../irq/vectors';
 import { journalClear } from '../dma/journal';
 
-/** For WRITE and RESET the answer means nothing; RESET has no BAR, offset, value and lanes. It never throws. */
+/** For WRITE and RESET the answer means nothing; RESET has no BAR, offset and lanes. It never throws. */
 @external("env", "hostAccess")
 declare function hostAccess(fn: u32, call: u32, bar: u32, off: u32, value: u32, lanes: u32): u32;
 
@@ -74,13 +74,13 @@ export function hostWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, lan
   call(b, fn, HostCall.WRITE, bar, off, value, lanes);
 }
 
-export function hostReset(b: usize, fn: u32): void {
+export function hostReset(b: usize, fn: u32, kind: u32): void {
   if (failed(b, fn)) return;
   for (let bar: u32 = 0; bar < <u32>Machine.BARS; bar++) {
     if (load<u32>(barRecord(b, fn, bar), BarRecord.KIND) != BarKind.NONE) cellsReset(b, fn, bar);
   }
   quiet(b, fn);
-  call(b, fn, HostCall.RESET, 0, 0, 0, 0);
+  call(b, fn, HostCall.RESET, 0, 0, kind, 0);
 }
 
 /** The function has work: told to the host, who does it after this call. */

@@ -37,7 +37,8 @@ function dwordRead(b: usize, page: usize, off: u32, width: u32, flag: u32): u32 
         const barOff = offsetInBar(b, page, off);
         const fn = <u32>load<u16>(page, DevicePage.FUNCTION);
         const bar = <u32>load<u8>(page, DevicePage.BAR);
-        return narrow(flags & CellFlag.HOST ? hostRead(b, fn, bar, barOff) : deviceRead(b, fn, bar, barOff), off, width);
+        const value = flags & CellFlag.HOST ? hostRead(b, fn, bar, barOff) : deviceRead(b, fn, bar, barOff);
+        return narrow(value, off, width);
       }
       return narrow(cellLoad(cell), off, width);
     }

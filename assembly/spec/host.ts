@@ -4,8 +4,17 @@ export const enum HostCall {
   READ = 0,
   /** A write, `value` and `lanes` in dword position. */
   WRITE = 1,
-  /** The function was reset, and its cells with it. */
+  /** The function was reset, and its cells with it; `value` is a HostReset. */
   RESET = 2,
+}
+
+/** Why a device is reset. */
+export const enum HostReset {
+  POWER_ON = 0,
+  /** Function-level reset, or D3hot to D0. */
+  FUNCTION = 1,
+  /** Of the bus above it, or of the system. */
+  BUS = 2,
 }
 
 /** The engine's part of the state of a device in TypeScript. */

@@ -160,8 +160,8 @@ export class Engine {
   }
 
   /**
-   * Does deferred work at virtual time `now` (ns), at most `budget` units of it: 0 nothing is left, 1 more is to be done,
-   * 2 what is left waits for something. The same as the export `service`, with the devices in TypeScript.
+   * Does deferred work at virtual time `now` (ns), at most `budget` units of it. 0: nothing is left; 1: more is to be
+   * done; 2: what is left waits for something. The same as the export `service`, with the devices in TypeScript.
    */
   service(now: number, budget: number): number {
     return this.host.service(now, budget);

@@ -101,7 +101,8 @@ export interface EngineImports {
 const NO_HOST: EngineImports = { hostAccess: () => -1, windowRead: () => 1, windowWrite: () => 1 };
 
 /** Instantiates the engine on a memory. The module is compiled once and kept. */
-export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_HOST): Promise<EngineExports> {
+export async function instantiate(memory: WebAssembly.Memory,
+  imports: EngineImports = NO_HOST): Promise<EngineExports> {
   compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
   const instance = await WebAssembly.instantiate(await compiled, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;

@@ -12,7 +12,8 @@ export interface HostFunction {
   /** The three that run inside an access. What they throw marks the device failed. */
   read(bar: number, off: number): number;
   write(bar: number, off: number, value: number, lanes: number): void;
-  reset(): void;
+  /** `kind` is a HostReset. */
+  reset(kind: number): void;
   /** One step of deferred work. True: something cannot be done now; call again later. Does not throw. */
   step(): boolean;
   fail(error: unknown): void;
@@ -34,11 +35,10 @@ const STEPS_AT_ONCE = 1_000_000;
 
 /** Exports whose answer is a value: within a handler, what an access gives that was not done. The others tell BUSY. */
 const ANSWERS: ReadonlyMap<string, number> = new Map([
-  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestLoad', 'guestLoadRepeat', 'nextDeadline', 'portRead', 'registerRead']
-    .map((name): [string, number] => [name, -1]),
+  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestLoad', 'guestLoadRepeat', 'nextDeadline', 'portRead',
+    'registerRead'].map((name): [string, number] => [name, -1]),
   ...['barPageOff', 'dmaMap', 'forwardRun', 'forwardStart', 'framePtr', 'frameRefs', 'functionMessage', 'guestMapGet',
-    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'tableFrameTake', 'windowRequest', 'windowRequestSerial']
-    .map((name): [string, number] => [name, 0]),
+    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'tableFrameTake', 'windowRequest', 'windowRequestSerial'].map((name): [string, number] => [name, 0]),
 ]);
 
 /** The devices in TypeScript of one engine: calls their handlers, and does their work between calls of the engine. */
@@ -68,8 +68,8 @@ export class HostFunctions {
   /** Throws BUSY within a handler or a step of a device. */
   requireOutside(what: string): void {
     if (this.#depth === 0 && !this.#servicing) return;
-    throw new PortcullisError('BUSY', `a device cannot ${what}: in a handler it may touch its registers and its interrupt `
-      + 'level, schedule and ask for service; in service it may do DMA, too', { what });
+    throw new PortcullisError('BUSY', `a device cannot ${what}: in a handler it may touch its registers and its `
+      + 'interrupt level, schedule and ask for service; in service it may do DMA, too', { what });
   }
 
   /** Offset in the state of the bytes that DMA goes through. */
@@ -96,7 +96,7 @@ export class HostFunctions {
     try {
       if (call === HostCall.READ) return device.read(bar, off >>> 0);
       if (call === HostCall.WRITE) device.write(bar, off >>> 0, value >>> 0, lanes >>> 0);
-      else device.reset();
+      else device.reset(value);
     } catch (error) {
       device.fail(error);
     } finally {
@@ -181,8 +181,8 @@ export class HostFunctions {
     if (!again) this.#steps.delete(fn);
     else if (steps === undefined || steps.now !== now) this.#steps.set(fn, { now, count: 1 });
     else if (++steps.count > STEPS_AT_ONCE) {
-      device.fail(new PortcullisError('DEVICE_LOOPS', `the device asked for ${STEPS_AT_ONCE} steps at one instant of virtual `
-        + 'time; a device that waits uses schedule', { steps: STEPS_AT_ONCE, now }));
+      device.fail(new PortcullisError('DEVICE_LOOPS', `the device asked for ${STEPS_AT_ONCE} steps at one instant of `
+        + 'virtual time; a device that waits uses schedule', { steps: STEPS_AT_ONCE, now }));
     }
   }
 

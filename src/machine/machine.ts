@@ -120,7 +120,8 @@ export class Machine {
         this.#failures.push(failure);
         this.#onDeviceFailed?.(failure);
       };
-      this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, { seed: this.description.seed, onFailed }));
+      const options = { seed: this.description.seed, onFailed };
+      this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, options));
     }
     if (definition.model !== 'e1000') return;
     const handle = new LinkHandle(this.engine, attached.fn);
@@ -213,8 +214,8 @@ export class Machine {
     const there = devices.map(({ bdf }) => bdf).sort().join(', ');
     const given = Object.keys(saved).sort().join(', ');
     if (there !== given) {
-      throw new PortcullisError('DEVICE_STATE', `the devices in TypeScript are at ${there || 'no address'}, those saved at ${given || 'none'}`,
-        { there, given });
+      throw new PortcullisError('DEVICE_STATE', `the devices in TypeScript are at ${there || 'no address'}, those saved at `
+        + (given || 'none'), { there, given });
     }
     const loads = devices.map((device) => device.prepareLoad(saved[device.bdf] as SavedDevice));
     for (const load of loads) load();

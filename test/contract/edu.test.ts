@@ -12,8 +12,8 @@ import { eduTwin } from '../helpers/edu-twin';
 const BDF = '0000:00:06.0';
 const LINE = 22;
 const COMMAND = 0x04, MSI = 0x40;
-const ID = 0x00, LIVENESS = 0x04, FACTORIAL = 0x08, STATUS = 0x20, INTERRUPT_STATUS = 0x24, RAISE = 0x60, ACKNOWLEDGE = 0x64,
-  SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, DMA = 0x98;
+const ID = 0x00, LIVENESS = 0x04, FACTORIAL = 0x08, STATUS = 0x20, INTERRUPT_STATUS = 0x24, RAISE = 0x60,
+  ACKNOWLEDGE = 0x64, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, DMA = 0x98;
 const DMA_NS = 100_000_000;
 const OK = 0, WIDTH = 5;
 
@@ -62,7 +62,8 @@ class Rig {
 
   messages(): number[] {
     const vectors: number[] = [];
-    for (let one = this.machine.engine.pollMessage(); one; one = this.machine.engine.pollMessage()) vectors.push(one.vector);
+    const { engine } = this.machine;
+    for (let one = engine.pollMessage(); one; one = engine.pollMessage()) vectors.push(one.vector);
     return vectors;
   }
 
@@ -95,7 +96,8 @@ async function contract(model: string): Promise<void> {
     assert.is(rig.read(ID), 0x010000ed);
     rig.write(LIVENESS, 0x12345678);
     assert.is(rig.read(LIVENESS), 0xedcba987);
-    for (const [n, product] of [[0, 1], [1, 1], [5, 120], [12, 479001600], [13, 1932053504], [33, 0x80000000], [34, 0], [0xffffffff, 0]]) {
+    const products = [[0, 1], [1, 1], [5, 120], [12, 479001600], [13, 1932053504], [33, 0x80000000], [34, 0], [0xffffffff, 0]];
+    for (const [n, product] of products) {
       rig.write(FACTORIAL, n as number);
       assert.is(rig.read(FACTORIAL), product, `${n}!`);
       assert.is(rig.read(STATUS) & 1, 0);
@@ -211,8 +213,9 @@ async function contract(model: string): Promise<void> {
   test('a range that leaves the buffer moves nothing, whatever the numbers', async () => {
     const rig = await rigOf();
     const ranges: Array<[number, number, number, number]> = [
-      [0x3ffff, 0, 16, 0], [0x41000, 0, 1, 0], [0x40ff8, 0, 9, 0], [0x40000, 0, 4097, 0], [0x40000, 1, 8, 0], [0x40000, 0, 8, 1],
-      [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff], [0x40001, 0, 0xffffffff, 0xffffffff], [0, 0x80000000, 0, 0x80000000],
+      [0x3ffff, 0, 16, 0], [0x41000, 0, 1, 0], [0x40ff8, 0, 9, 0], [0x40000, 0, 4097, 0], [0x40000, 1, 8, 0],
+      [0x40000, 0, 8, 1], [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff], [0x40001, 0, 0xffffffff, 0xffffffff],
+      [0, 0x80000000, 0, 0x80000000],
     ];
     rig.memory().fill(7);
     for (const [edge, edgeHigh, length, lengthHigh] of ranges) {
@@ -302,15 +305,23 @@ async function contract(model: string): Promise<void> {
 
 for (const model of ['edu', 'edu-twin']) await contract(model);
 
+interface Outcome {
+  seen: string[];
+  memory: string;
+  counters: Counters;
+}
+
 /** What a driver that does anything sees, and what it leaves in memory. */
-async function wild(model: string, seed: number, budget: number): Promise<{ seen: string[]; memory: string; counters: Counters }> {
+async function wild(model: string, seed: number, budget: number): Promise<Outcome> {
   const rig = await Rig.create(model);
   const { engine } = rig.machine;
   const random = new Random(seed);
   const before = engine.counters();
   const seen: string[] = [];
-  const offs = [ID, LIVENESS, FACTORIAL, STATUS, INTERRUPT_STATUS, RAISE, ACKNOWLEDGE, SOURCE, DESTINATION, COUNT, DMA, 0x9c, 0x40, 0x84];
-  const values = [0, 1, 3, 5, 7, 0x80, 0x100, 16, 4096, 0x40000, 0x40800, rig.page, rig.page + 4090, 0x08000000, 0xfee00000, 0xffffffff];
+  const offs = [ID, LIVENESS, FACTORIAL, STATUS, INTERRUPT_STATUS, RAISE, ACKNOWLEDGE, SOURCE, DESTINATION, COUNT, DMA,
+    0x9c, 0x40, 0x84];
+  const values = [0, 1, 3, 5, 7, 0x80, 0x100, 16, 4096, 0x40000, 0x40800, rig.page, rig.page + 4090, 0x08000000,
+    0xfee00000, 0xffffffff];
   const pick = (from: readonly number[]): number => from[random.below(from.length)] as number;
   random.fill(rig.memory());
   rig.enableMsi(0x52);
@@ -320,18 +331,21 @@ async function wild(model: string, seed: number, budget: number): Promise<{ seen
     switch (random.below(8)) {
       case 0: seen.push(`${i}: read ${width} at ${off}: ${rig.read(off, width)}, ${rig.status}, ${engine.high}`); break;
       case 1:
-        // a message is asked for in the write by one, in its step by the other: none may be on its way when MSI goes off
+        // one asks for a message in the write, the other in its step: none may be on its way when MSI goes off
         while (rig.service(0, budget) === 1) { /* more */ }
         rig.config(MSI + 2, 2, random.below(2));
         break;
       case 2: rig.config(COMMAND, 2, pick([2, 6, 6, 6, 0x406])); break;
       case 3:
-        if (rig.service(pick([0, 1000, DMA_NS / 2, DMA_NS]), budget) === 1) while (rig.service(0, budget) === 1) { /* more */ }
+        if (rig.service(pick([0, 1000, DMA_NS / 2, DMA_NS]), budget) === 1) {
+          while (rig.service(0, budget) === 1) { /* more */ }
+        }
         seen.push(`${i}: ${rig.messages()}, ${rig.line}, ${engine.exports.nextDeadline()}`);
         break;
       case 4: {
         const command = pick([1, 3, 5, 7]);
-        const [inside, outside] = [pick([0x40000, 0x40000, 0x40800, pick(values)]), pick([rig.page, rig.page + 4090, pick(values)])];
+        const inside = pick([0x40000, 0x40000, 0x40800, pick(values)]);
+        const outside = pick([rig.page, rig.page + 4090, pick(values)]);
         const [from, to] = command & 2 ? [inside, outside] : [outside, inside];
         rig.transfer(from, to, pick([1, 8, 16, 4096]), command);
         break;
@@ -339,7 +353,8 @@ async function wild(model: string, seed: number, budget: number): Promise<{ seen
       default: rig.write(off, pick(values), width, pick([0, 0, 0, 1]));
     }
   }
-  return { seen, memory: Buffer.from(rig.memory()).toString('base64'), counters: countersBetween(before, engine.counters()) };
+  const memory = Buffer.from(rig.memory()).toString('base64');
+  return { seen, memory, counters: countersBetween(before, engine.counters()) };
 }
 
 const twins = suite('twins');

@@ -22,14 +22,18 @@ export function isDefinedDevice(definition: DeviceDefinition): definition is Def
 
 const WIDTH_FLAGS = { 1: CellFlag.WIDTH_1, 2: CellFlag.WIDTH_2, 4: CellFlag.WIDTH_4, 8: CellFlag.WIDTH_8 };
 
+function callsOn(row: HostRegister, access: 'read' | 'write'): boolean {
+  return row.host === true || row.host === access;
+}
+
 function flagsOf(row: HostRegister): number {
   const widths = row.widths ?? (row.bytes === 8 ? [4, 8] as const : [4] as const);
   let flags = 0;
   for (const width of widths) flags |= WIDTH_FLAGS[width] ?? 0;
   if (row.writeOnly) flags |= CellFlag.WRITE_ONLY;
   if (row.handlerStores) flags |= CellFlag.HANDLER_STORES;
-  if (row.host === true || row.host === 'read') flags |= CellFlag.READ_EFFECT | CellFlag.HOST;
-  if (row.host === true || row.host === 'write') flags |= CellFlag.WRITE_EFFECT | CellFlag.HOST;
+  if (callsOn(row, 'read')) flags |= CellFlag.READ_EFFECT | CellFlag.HOST;
+  if (callsOn(row, 'write')) flags |= CellFlag.WRITE_EFFECT | CellFlag.HOST;
   return flags;
 }
 
@@ -45,7 +49,8 @@ function isU32(value: number): boolean {
 }
 
 /** Throws for the first thing about a table that the engine could not do as it is written. */
-function checkTable(table: HostRegisterTable, names: Set<string>, handlers: DeviceHandlers<unknown>, bad: (why: string) => never): void {
+function checkTable(table: HostRegisterTable, names: Set<string>, handlers: DeviceHandlers<unknown>,
+  bad: (why: string) => never): void {
   if (!isU32(table.constant ?? 0)) bad(`the constant of BAR ${table.bar} is ${table.constant}; it has 32 bits`);
   let end = 0;
   for (const row of table.rows) {
@@ -60,9 +65,10 @@ function checkTable(table: HostRegisterTable, names: Set<string>, handlers: Devi
     for (const field of ['reset', 'writeMask', 'w1c'] as const) {
       if (!isU32(row[field] ?? 0)) bad(`${where} has ${field} ${row[field]}; it has 32 bits`);
     }
-    if ((row.host === true || row.host === 'read') && !handlers.onRead) bad(`${where} calls onRead, and there is none`);
-    if ((row.host === true || row.host === 'write') && !handlers.onWrite) bad(`${where} calls onWrite, and there is none`);
-    if (row.handlerStores && row.host !== true && row.host !== 'write') bad(`${where} has handlerStores, but writes do not call the device`);
+    const [reads, writes] = [callsOn(row, 'read'), callsOn(row, 'write')];
+    if (reads && !handlers.onRead) bad(`${where} calls onRead, and there is none`);
+    if (writes && !handlers.onWrite) bad(`${where} calls onWrite, and there is none`);
+    if (row.handlerStores && !writes) bad(`${where} has handlerStores, but writes do not call the device`);
   }
 }
 
@@ -86,12 +92,15 @@ export function defineDevice<const Tables extends readonly HostRegisterTable[], 
   for (const table of registers) {
     const bar = config.bars[table.bar];
     if (bar === undefined) return bad(`registers of BAR ${table.bar}, which its config space does not have`);
-    if (bar.size !== table.size) bad(`BAR ${table.bar} has ${bar.size} bytes in config space, ${table.size} in its registers`);
+    if (bar.size !== table.size) {
+      bad(`BAR ${table.bar} has ${bar.size} bytes in config space, ${table.size} in its registers`);
+    }
     if (bars.has(table.bar)) bad(`BAR ${table.bar} has registers twice`);
     bars.add(table.bar);
     checkTable(table, names, handlers, bad);
   }
-  const tables: RegisterTable[] = registers.map(({ bar, size, constant = ALL_BITS, rows }) => ({ bar, size, constant, rows: rows.map(toRow) }));
+  const tables: RegisterTable[] = registers.map(({ bar, size, constant = ALL_BITS, rows }) => (
+    { bar, size, constant, rows: rows.map(toRow) }));
   return {
     model, title, engineModel: Model.HOST, config, registers: tables, stateSize: HostDevice.SIZE,
     host: { version, initial: plainCopy(state), handlers },

@@ -9,7 +9,7 @@ import { bdfOf, formatBdf } from '../../pci/bdf';
 import type { AttachedFunction } from '../attach';
 import type { DefinedDevice } from './define';
 import { plainCopy } from './plain';
-import type { DmaStatus, RegisterDevice, SavedDevice, ServiceContext } from './types';
+import type { DmaStatus, RegisterDevice, ResetKind, SavedDevice, ServiceContext } from './types';
 
 /** A device in TypeScript that has thrown. It answers ones from then on; the rest of the machine goes on. */
 export interface DeviceFailure {
@@ -43,6 +43,7 @@ const DMA_STATUS: Partial<Record<Status, DmaStatus>> = {
   [Status.OK]: 'ok', [Status.REFUSED]: 'refused', [Status.NOTHING]: 'nothing', [Status.FAULT]: 'fault',
   [Status.PENDING]: 'pending', [Status.BUSY]: 'busy',
 };
+const RESET_KINDS: readonly ResetKind[] = ['power-on', 'function', 'bus'];
 const MESSAGES = FunctionFlag.MSI_ENABLE | FunctionFlag.MSIX_ENABLE;
 const NO_BYTES = new Uint8Array(0);
 
@@ -70,7 +71,7 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   #state: unknown;
   #failure: DeviceFailure | undefined;
   #doing = 'power-on';
-  /** Of the step that runs: whether there is one, whether DMA was told to wait, interrupts to be sent when it is done. */
+  /** Of the step that runs: whether there is one, whether DMA was told to wait, interrupts for when it is done. */
   #active = false;
   #pending = false;
   #messages: number[] = [];
@@ -100,7 +101,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
     this.#face = this.#makeFace();
     this.#context = this.#makeContext();
     engine.host.add(attached.fn, this);
-    this.#guarded('reset at power-on', () => synchronous(definition.host.handlers.reset?.(this.#face, 'power-on', this.#state)));
+    const { handlers } = definition.host;
+    this.#guarded('reset at power-on', () => synchronous(handlers.reset?.(this.#face, 'power-on', this.#state)));
   }
 
   #cellOff(bar: number, off: number): number {
@@ -127,8 +129,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   #cell(name: string, half: number): number {
     const off = this.#cells.get(name)?.[half / 4];
     if (off === undefined) {
-      throw new PortcullisError('NO_REGISTER', `${this.definition.model} has no register ${name}${half === 4 ? ' of eight bytes' : ''}`,
-        { name, half });
+      const what = `register ${name}${half === 4 ? ' of eight bytes' : ''}`;
+      throw new PortcullisError('NO_REGISTER', `${this.definition.model} has no ${what}`, { name, half });
     }
     return off;
   }
@@ -145,7 +147,10 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
       set: (register, value, half = 0) => {
         if (self.#failure === undefined) engine.setWord(self.#cell(register, half), value);
       },
-      getWide: (register) => BigInt(engine.word(self.#cell(register, 4))) << 32n | BigInt(engine.word(self.#cell(register, 0))),
+      getWide: (register) => {
+        const [low, high] = [engine.word(self.#cell(register, 0)), engine.word(self.#cell(register, 4))];
+        return BigInt(high) << 32n | BigInt(low);
+      },
       intx: (level) => self.#intx(level),
       schedule: (timeNs) => self.#schedule(timeNs),
       requestService: () => self.#requestService(),
@@ -180,7 +185,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   #schedule(timeNs: number | undefined): void {
     if (this.#failure !== undefined) return;
     if (timeNs !== undefined && !(Number.isSafeInteger(timeNs) && timeNs >= 0)) {
-      throw new PortcullisError('DEVICE_TIME', `schedule(${timeNs}): a time is a whole number of ns from 0 on, or undefined`, { timeNs });
+      throw new PortcullisError('DEVICE_TIME', `schedule(${timeNs}): a time is a whole number of ns from 0 on, or undefined`,
+        { timeNs });
     }
     this.#setDeadline(timeNs);
   }
@@ -211,7 +217,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   #address(busAddr: number | bigint): [number, number] {
     const wide = typeof busAddr === 'bigint';
     if (wide ? busAddr < 0n || busAddr >> 64n !== 0n : !Number.isSafeInteger(busAddr) || busAddr < 0) {
-      throw new PortcullisError('DEVICE_DMA', `${busAddr} is no bus address: a whole number from 0 to 2^64 - 1`, { busAddr: String(busAddr) });
+      throw new PortcullisError('DEVICE_DMA', `${busAddr} is no bus address: a whole number from 0 to 2^64 - 1`,
+        { busAddr: String(busAddr) });
     }
     if (wide) return [Number(busAddr & 0xffffffffn), Number(busAddr >> 32n)];
     return [busAddr % 2 ** 32, Math.floor(busAddr / 2 ** 32)];
@@ -219,8 +226,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
 
   #checkLength(length: number): void {
     if (Number.isInteger(length) && length >= 0 && length <= HOST_DMA_MAX) return;
-    throw new PortcullisError('DEVICE_DMA', `DMA of ${length} bytes; one request has at most ${HOST_DMA_MAX}, and a length that `
-      + 'the guest gave is to be checked first', { length });
+    throw new PortcullisError('DEVICE_DMA', `DMA of ${length} bytes; one request has at most ${HOST_DMA_MAX}, and a `
+      + 'length that the guest gave is to be checked first', { length });
   }
 
   /** Answers for what cannot be tried; undefined when it can. */
@@ -273,12 +280,12 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
     synchronous(this.definition.host.handlers.onWrite?.(this.#face, name, value, lanes, half));
   }
 
-  reset(): void {
+  reset(kind: number): void {
     const before = this.#state;
     this.#doing = 'reset';
     this.#deadlineWaits = false;
     this.#state = plainCopy(this.definition.host.initial);
-    synchronous(this.definition.host.handlers.reset?.(this.#face, 'function', before));
+    synchronous(this.definition.host.handlers.reset?.(this.#face, RESET_KINDS[kind] ?? 'bus', before));
   }
 
   step(): boolean {
@@ -368,9 +375,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
       bad(`has version ${saved.version}; ${model} has version ${version} and no load that reads others`);
     }
     const words = saved.random;
-    if (!Array.isArray(words) || words.length !== 4 || !words.every((word) => Number.isInteger(word) && word >= 0 && word < 2 ** 32)) {
-      bad('has no four words of randomness');
-    }
+    const isWord = (word: number): boolean => Number.isInteger(word) && word >= 0 && word < 2 ** 32;
+    if (!Array.isArray(words) || words.length !== 4 || !words.every(isWord)) bad('has no four words of randomness');
     if (saved.failed === null && this.#engine.word(this.#device + HostDevice.FAILED) !== 0) {
       bad('is of a device in order, but the one there has failed; the engine\'s memory is to be restored first');
     }

@@ -20,5 +20,6 @@ export function plainCopy<T>(value: T, path = 'state', depth = 0): T {
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return refuse(`a ${value.constructor?.name ?? 'class'}`);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainCopy(item, `${path}.${key}`, depth + 1)])) as T;
+  const entries = Object.entries(value).map(([key, item]) => [key, plainCopy(item, `${path}.${key}`, depth + 1)]);
+  return Object.fromEntries(entries) as T;
 }

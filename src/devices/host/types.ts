@@ -47,10 +47,10 @@ export type HostRegisterName<Tables extends readonly HostRegisterTable[]> =
     : Called<Tables[number]['rows'][number]>['name'];
 
 /**
- * Why a device is reset: the machine was put together (or the device plugged in), or a function-level reset or power
- * state of the guest.
+ * Why a device is reset: the machine was put together, a function-level reset or a power state (D3hot to D0) of the
+ * guest, or a reset of the bus above it or of the system.
  */
-export type ResetKind = 'power-on' | 'function';
+export type ResetKind = 'power-on' | 'function' | 'bus';
 
 /** What became of DMA. `pending`: it cannot be done now, and this step will be taken again from its start. */
 export type DmaStatus = 'ok' | 'refused' | 'nothing' | 'fault' | 'pending' | 'busy';
@@ -90,7 +90,7 @@ export interface ServiceContext<State, Name extends string = string> extends Reg
 export interface DeviceHandlers<State, Name extends string = string, HostName extends string = Name> {
   /** Gives the dword that a read of the register sees. */
   onRead?(device: RegisterDevice<State, Name>, register: HostName, half: 0 | 4): number;
-  /** After the register has stored (unless `handlerStores`). `value` and `lanes`, the bytes written, are in dword position. */
+  /** After the register has stored (unless `handlerStores`). `value`, and in `lanes` the bytes written, as in the dword. */
   onWrite?(device: RegisterDevice<State, Name>, register: HostName, value: number, lanes: number, half: 0 | 4): void;
   /** One piece of deferred work; it may be called without need. Asks for more by `requestService`. */
   service?(context: ServiceContext<State, Name>): void;
