@@ -30,6 +30,7 @@ import * as guest from './guest';
 import { hostFail } from './host';
 import * as registers from './registers';
 import * as resets from './reset';
+import { receiveRun as receive } from './receive';
 import { serviceRun } from './service';
 
 @inline
@@ -208,15 +209,15 @@ export function portWrite(port: u32, width: u32, value: u32): void {
 // ---- what a guest does
 
 export function guestLoad(dom: u32, lo: u32, hi: u32, width: u32): u32 {
-  return guest.guestLoad(stateBase(), dom, join(lo, hi), width);
+  return guest.guestLoadFast(stateBase(), dom, join(lo, hi), width);
 }
 
 export function guestStore(dom: u32, lo: u32, hi: u32, width: u32, valueLo: u32, valueHi: u32): void {
-  guest.guestStore(stateBase(), dom, join(lo, hi), width, valueLo, valueHi);
+  guest.guestStoreFast(stateBase(), dom, join(lo, hi), width, valueLo, valueHi);
 }
 
 export function guestIn(dom: u32, port: u32, width: u32): u32 {
-  return guest.guestIn(stateBase(), dom, port, width);
+  return guest.guestInFast(stateBase(), dom, port, width);
 }
 
 export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
@@ -348,13 +349,22 @@ export function dmaTimer(mapOff: u32): void {
 export function functionDmaRead(fn: u32, lo: u32, hi: u32, len: u32, dst: u32): Status {
   const b = stateBase();
   if (!heapRange(b, fn, len, dst)) return Status.RANGE;
-  return dmaRead(b, fn, join(lo, hi), len, b + dst);
+  return readOnce(b, fn, join(lo, hi), len, b + dst);
 }
 
 export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32): Status {
   const b = stateBase();
   if (!heapRange(b, fn, len, src)) return Status.RANGE;
-  return dmaWrite(b, fn, join(lo, hi), len, b + src);
+  return writeOnce(b, fn, join(lo, hi), len, b + src);
+}
+
+// one copy of the DMA's code for the entries above and below
+function readOnce(b: usize, fn: u32, address: u64, len: u32, dst: usize): Status {
+  return dmaRead(b, fn, address, len, dst);
+}
+
+function writeOnce(b: usize, fn: u32, address: u64, len: u32, src: usize): Status {
+  return dmaWrite(b, fn, address, len, src);
 }
 
 /** A device in TypeScript has taken its step. */
@@ -383,7 +393,7 @@ export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32,
   let at: u32 = 0;
   let worst: Status = Status.OK;
   for (let i: u32 = 0; i < number; i++) {
-    const status = write != 0 ? dmaWrite(b, fn, start + at, len, b + off) : dmaRead(b, fn, start + at, len, b + off);
+    const status = write != 0 ? writeOnce(b, fn, start + at, len, b + off) : readOnce(b, fn, start + at, len, b + off);
     if (status != Status.OK) worst = status;
     at += step;
     if (at >= span) at = 0;
@@ -394,10 +404,11 @@ export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32,
 /** `number` loads of a guest, cycling over registers listed as {lo u32} at heap offset `list`: sum of the values. */
 export function guestLoadRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
   const b = stateBase();
+  const first = b + list;
   let sum: u32 = 0;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
-    sum += guest.guestLoad(b, dom, load<u32>(b + list + (at << 2)), 4);
+    sum += guest.guestLoadFast(b, dom, load<u32>(first + (at << 2)), 4);
     at = at + 1 == entries ? 0 : at + 1;
   }
   return sum;
@@ -405,11 +416,25 @@ export function guestLoadRepeat(dom: u32, list: u32, entries: u32, number: u32):
 
 export function guestStoreRepeat(dom: u32, list: u32, entries: u32, number: u32): void {
   const b = stateBase();
+  const first = b + list;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
-    guest.guestStore(b, dom, load<u32>(b + list + (at << 2)), 4, i, 0);
+    guest.guestStoreFast(b, dom, load<u32>(first + (at << 2)), 4, i, 0);
     at = at + 1 == entries ? 0 : at + 1;
   }
+}
+
+/** `number` reads of four bytes by a guest, cycling over ports listed as u32 at heap offset `list`. */
+export function guestInRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
+  const b = stateBase();
+  const first = b + list;
+  let sum: u32 = 0;
+  let at: u32 = 0;
+  for (let i: u32 = 0; i < number; i++) {
+    sum += guest.guestInFast(b, dom, load<u32>(first + (at << 2)), 4);
+    at = at + 1 == entries ? 0 : at + 1;
+  }
+  return sum;
 }
 
 // ---- the e1000 driver's loop
@@ -424,4 +449,9 @@ export function forwardStart(runOff: u32): u32 {
 
 export function forwardRun(runOff: u32, packets: u32): u32 {
   return forward.forwardRun(stateBase(), runOff, packets);
+}
+
+export function receiveRun(driverOff: u32, fn: u32, ring: u32, store: u32, frames: u32, len: u32, packets: u32): u32 {
+  const b = stateBase();
+  return functionPresent(b, fn) ? receive(b, b + driverOff, fn, ring, b + store, frames, len, packets) : 0;
 }

@@ -35,10 +35,10 @@ const STEPS_AT_ONCE = 1_000_000;
 
 /** Exports whose answer is a value: within a handler, what an access gives that was not done. The others tell BUSY. */
 const ANSWERS: ReadonlyMap<string, number> = new Map([
-  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestLoad', 'guestLoadRepeat', 'nextDeadline', 'portRead',
-    'registerRead'].map((name): [string, number] => [name, -1]),
+  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestInRepeat', 'guestLoad', 'guestLoadRepeat', 'nextDeadline',
+    'portRead', 'registerRead'].map((name): [string, number] => [name, -1]),
   ...['barPageOff', 'dmaMap', 'forwardRun', 'forwardStart', 'framePtr', 'frameRefs', 'functionMessage', 'guestMapGet',
-    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'tableFrameTake', 'windowRequest', 'windowRequestSerial'].map((name): [string, number] => [name, 0]),
+    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'receiveRun', 'tableFrameTake', 'windowRequest', 'windowRequestSerial'].map((name): [string, number] => [name, 0]),
 ]);
 
 /** The devices in TypeScript of one engine: calls their handlers, and does their work between calls of the engine. */

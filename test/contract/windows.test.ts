@@ -7,90 +7,9 @@ import { edu } from '../../src/devices/edu/index';
 import { e1000 } from '../../src/devices/e1000/index';
 import { LinkHandle } from '../../src/devices/links/link';
 import { generateStore } from '../../src/devices/links/store';
-import { isDefinedDevice } from '../../src/devices/host/define';
-import { HostInstance } from '../../src/devices/host/device';
-import { eduTwin } from '../helpers/edu-twin';
 import type { DeviceDefinition } from '../../src/devices/definition';
-
-const WINDOW_MFN = 0x4000;
-const FRAMES = 64;
-const BASE = WINDOW_MFN * 4096;
-const KINDS = ['linear', 'file', 'message'] as const;
-type Kind = (typeof KINDS)[number];
-
-/** An engine with one device, whose only memory in reach is a window of one kind. */
-class Rig {
-  readonly fn: number;
-  #now = 0;
-
-  private constructor(readonly engine: Engine, readonly kind: Kind, readonly backing: () => Uint8Array, definition: DeviceDefinition) {
-    const attached = attach(engine, definition, 0x20);
-    this.fn = attached.fn;
-    if (isDefinedDevice(definition)) new HostInstance(engine, attached, definition, { seed: 1 });
-    // memory decode and Bus Master
-    engine.exports.configWrite(this.fn, 4, 2, 0x0006);
-  }
-
-  static async create(kind: Kind, definition: DeviceDefinition): Promise<Rig> {
-    const memory = new WebAssembly.Memory({ initial: 512 });
-    const engine = await Engine.create({ frames: 1024, tableFrames: 0, memory });
-    const own = new Uint8Array(FRAMES * 4096);
-    const offset = 480 * 65536;
-    const backing = kind === 'linear' ? (): Uint8Array => engine.bytes.subarray(offset, offset + own.length) : (): Uint8Array => own;
-    const rig = new Rig(engine, kind, backing, definition);
-    if (kind === 'linear') engine.windows.map({ kind, firstMfn: WINDOW_MFN, frames: FRAMES, offset });
-    if (kind === 'message') engine.windows.map({ kind, firstMfn: WINDOW_MFN, frames: FRAMES });
-    if (kind === 'file') {
-      engine.windows.map({ kind, firstMfn: WINDOW_MFN, frames: FRAMES, file: {
-        read: (at, bytes) => (bytes.set(own.subarray(at, at + bytes.length)), true),
-        write: (at, bytes) => (own.set(bytes, at), true),
-      } });
-    }
-    return rig;
-  }
-
-  read(off: number): number {
-    return this.engine.exports.registerRead(this.fn, 0, off, 4) >>> 0;
-  }
-
-  write(off: number, value: number): void {
-    this.engine.exports.registerWrite(this.fn, 0, off, 4, value, 0);
-  }
-
-  poke(off: number, ...dwords: number[]): void {
-    const bytes = this.backing();
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    dwords.forEach((dword, index) => view.setUint32(off + 4 * index, dword, true));
-  }
-
-  peek(off: number): number {
-    const bytes = this.backing();
-    return new DataView(bytes.buffer, bytes.byteOffset).getUint32(off, true);
-  }
-
-  /** Works until nothing moves any more; the host answers one request between two calls. `refuse` picks what it refuses. */
-  run(ns = 0, refuse: (write: boolean, offset: number) => boolean = () => false): number {
-    let answered = 0;
-    this.#now += ns;
-    for (let round = 0; round < 100_000; round++) {
-      const state = this.engine.service(this.#now, 5);
-      const [request] = this.engine.windows.poll();
-      if (request !== undefined) {
-        assert.is(this.kind, 'message');
-        const own = this.backing().subarray(request.offset, request.offset + request.length);
-        const refused = refuse(request.write, request.offset);
-        if (!refused) {
-          if (request.write) own.set(request.bytes);
-          else request.bytes.set(own);
-        }
-        assert.is(this.engine.windows.answer(request, !refused), true);
-        assert.is(this.engine.windows.answer(request, true), false, 'an answer counts once');
-        answered++;
-      } else if (state === 0) return answered;
-    }
-    throw new Error('the device did not come to rest');
-  }
-}
+import { eduTwin } from '../helpers/edu-twin';
+import { BASE, FRAMES, type Kind, Rig, WINDOW_MFN } from '../helpers/window-rig';
 
 /** Descriptor rings at the window's start, buffers behind; 24 frames in, of which 16 fit the ring, and 5 packets out. */
 async function forward(kind: Kind): Promise<unknown> {
