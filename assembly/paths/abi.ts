@@ -27,7 +27,7 @@ import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset, stepDone } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
-import { hostFail } from './host';
+import { hostFail, hostRequest } from './host';
 import * as registers from './registers';
 import * as resets from './reset';
 import { receiveRun as receive } from './receive';
@@ -174,7 +174,10 @@ export function functionPowerOn(fn: u32): void {
 
 /** A back end has something for the function (frames on a link): `service` shall look. */
 export function requestService(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) workRequest(stateBase(), fn);
+  const b = stateBase();
+  if (!functionPresent(b, fn)) return;
+  if (load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) == Model.HOST) hostRequest(b, fn);
+  workRequest(b, fn);
 }
 
 /** The host has plugged a NIC's cable in or pulled it. */

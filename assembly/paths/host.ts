@@ -32,6 +32,8 @@ function quiet(b: usize, fn: u32): void {
   hostWork(b, fn, false);
   vectorsForget(b, fn);
   store<u32>(deviceState(b, fn), 0, HostDevice.INTX);
+  store<u32>(deviceState(b, fn), 0, HostDevice.REQUESTED);
+  store<u32>(deviceState(b, fn), 0, HostDevice.MASTER);
   intxLevel(b, fn, false);
 }
 
@@ -88,6 +90,11 @@ export function hostStep(b: usize, fn: u32): bool {
   workDone(b, fn);
   if (!failed(b, fn)) hostWork(b, fn, true);
   return false;
+}
+
+/** Somebody outside asks for the device's `service`. */
+export function hostRequest(b: usize, fn: u32): void {
+  if (!failed(b, fn)) store<u32>(deviceState(b, fn), 1, HostDevice.REQUESTED);
 }
 
 /** Marks a device in TypeScript as failed. */

@@ -23,5 +23,9 @@ export const enum HostDevice {
   INTX = 0,
   /** The device has failed: it answers ones and does nothing any more. Never cleared. */
   FAILED = 4,
+  /** It wants its `service`; work of the function may also be a message to be sent, or its deadline. */
+  REQUESTED = 8,
+  /** Bus Master was on when it took its last step. */
+  MASTER = 12,
   SIZE = 64,
 }

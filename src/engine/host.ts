@@ -14,8 +14,8 @@ export interface HostFunction {
   write(bar: number, off: number, value: number, lanes: number): void;
   /** `kind` is a HostReset. */
   reset(kind: number): void;
-  /** One step of deferred work. True: something cannot be done now; call again later. Does not throw. */
-  step(): boolean;
+  /** One step of deferred work: a Service, PENDING when something cannot be done now. Does not throw. */
+  step(): number;
   fail(error: unknown): void;
 }
 
@@ -35,10 +35,11 @@ const STEPS_AT_ONCE = 1_000_000;
 
 /** Exports whose answer is a value: within a handler, what an access gives that was not done. The others tell BUSY. */
 const ANSWERS: ReadonlyMap<string, number> = new Map([
-  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestInRepeat', 'guestLoad', 'guestLoadRepeat', 'nextDeadline',
-    'portRead', 'registerRead'].map((name): [string, number] => [name, -1]),
+  ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestInRepeat', 'guestLoad', 'guestLoadRepeat',
+    'nextDeadline', 'portRead', 'registerRead'].map((name): [string, number] => [name, -1]),
   ...['barPageOff', 'dmaMap', 'forwardRun', 'forwardStart', 'framePtr', 'frameRefs', 'functionMessage', 'guestMapGet',
-    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'receiveRun', 'tableFrameTake', 'windowRequest', 'windowRequestSerial'].map((name): [string, number] => [name, 0]),
+    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'receiveRun', 'tableFrameTake', 'windowRequest',
+    'windowRequestSerial'].map((name): [string, number] => [name, 0]),
 ]);
 
 /** The devices in TypeScript of one engine: calls their handlers, and does their work between calls of the engine. */
@@ -166,19 +167,19 @@ export class HostFunctions {
     const device = this.#functions.get(fn);
     if (device === undefined) return 1;
     const before = units();
-    if (device.step()) stalled.add(fn);
+    const status = device.step();
+    if (status === Service.PENDING) stalled.add(fn);
     else {
       stalled.clear();
-      this.#count(engine, fn, device);
+      this.#count(engine, fn, device, status === Service.MORE);
     }
     return Math.max(1, units() - before);
   }
 
-  #count(engine: HostEngine, fn: number, device: HostFunction): void {
+  #count(engine: HostEngine, fn: number, device: HostFunction, more: boolean): void {
     const now = engine.word64(State.NOW);
-    const again = ((engine.word(fn < 32 ? State.WORK : State.WORK + 4) >>> (fn & 31)) & 1) !== 0;
     const steps = this.#steps.get(fn);
-    if (!again) this.#steps.delete(fn);
+    if (!more) this.#steps.delete(fn);
     else if (steps === undefined || steps.now !== now) this.#steps.set(fn, { now, count: 1 });
     else if (++steps.count > STEPS_AT_ONCE) {
       device.fail(new PortcullisError('DEVICE_LOOPS', `the device asked for ${STEPS_AT_ONCE} steps at one instant of `

@@ -2,12 +2,13 @@ import { HostDevice } from '../../../assembly/spec/host';
 import {
   BarRecord, Cell, DevicePage, FunctionFlag, FunctionRecord, State, StateSize,
 } from '../../../assembly/spec/state';
-import { Status } from '../../../assembly/spec/status';
-import { type Engine, HOST_DMA_MAX, type HostFunction, Random } from '../../engine/index';
+import { Service } from '../../../assembly/spec/status';
+import { type Engine, type HostFunction, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import { bdfOf, formatBdf } from '../../pci/bdf';
 import type { AttachedFunction } from '../attach';
 import type { DefinedDevice } from './define';
+import { HostDma } from './dma';
 import { plainCopy } from './plain';
 import type { DmaStatus, RegisterDevice, ResetKind, SavedDevice, ServiceContext } from './types';
 
@@ -39,13 +40,8 @@ export interface HostDeviceOptions {
   onFailed?: ((failure: DeviceFailure) => void) | undefined;
 }
 
-const DMA_STATUS: Partial<Record<Status, DmaStatus>> = {
-  [Status.OK]: 'ok', [Status.REFUSED]: 'refused', [Status.NOTHING]: 'nothing', [Status.FAULT]: 'fault',
-  [Status.PENDING]: 'pending', [Status.BUSY]: 'busy',
-};
 const RESET_KINDS: readonly ResetKind[] = ['power-on', 'function', 'bus'];
 const MESSAGES = FunctionFlag.MSI_ENABLE | FunctionFlag.MSIX_ENABLE;
-const NO_BYTES = new Uint8Array(0);
 
 /** Throws for what only an asynchronous function gives: it would go on when its call is over. */
 function synchronous(result: unknown): void {
@@ -65,15 +61,15 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   /** By BAR: offset of a dword to the register's name and half. */
   readonly #names: Array<Map<number, [string, 0 | 4]>> = [];
   readonly #random: Random;
+  readonly #dma: HostDma;
   readonly #onFailed: HostDeviceOptions['onFailed'];
   readonly #face: RegisterDevice<unknown>;
   readonly #context: ServiceContext<unknown>;
   #state: unknown;
   #failure: DeviceFailure | undefined;
   #doing = 'power-on';
-  /** Of the step that runs: whether there is one, whether DMA was told to wait, interrupts for when it is done. */
+  /** Of the step that runs: whether there is one, and interrupts for when it is done. */
   #active = false;
-  #pending = false;
   #messages: number[] = [];
   /** The deadline's handler was told to wait. Not saved: a snapshot is taken when nothing waits. */
   #deadlineWaits = false;
@@ -88,6 +84,7 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
     this.#device = engine.word(this.#record + FunctionRecord.DEVICE);
     this.#random = new Random(options.seed ^ Math.imul(attached.routing, 0x9e3779b1));
     this.#onFailed = options.onFailed;
+    this.#dma = new HostDma(engine, attached.fn);
     this.#state = plainCopy(definition.host.initial);
     for (const { bar, rows } of definition.registers) {
       const names = new Map<number, [string, 0 | 4]>();
@@ -160,8 +157,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   #makeContext(): ServiceContext<unknown> {
     // the getters of the face must stay getters
     return Object.defineProperties({
-      dmaRead: (busAddr: number | bigint, length: number) => this.#dmaRead(busAddr, length),
-      dmaWrite: (busAddr: number | bigint, bytes: ArrayLike<number>) => this.#dmaWrite(busAddr, bytes),
+      dmaRead: (busAddr: number | bigint, length: number) => this.#dma.read(busAddr, length, this.#dmaGate()),
+      dmaWrite: (busAddr: number | bigint, bytes: ArrayLike<number>) => this.#dma.write(busAddr, bytes, this.#dmaGate()),
       sendMsi: (vector = 0) => {
         if (!this.#context.msiEnabled) return false;
         if (this.#active) this.#messages.push(vector);
@@ -185,8 +182,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
   #schedule(timeNs: number | undefined): void {
     if (this.#failure !== undefined) return;
     if (timeNs !== undefined && !(Number.isSafeInteger(timeNs) && timeNs >= 0)) {
-      throw new PortcullisError('DEVICE_TIME', `schedule(${timeNs}): a time is a whole number of ns from 0 on, or undefined`,
-        { timeNs });
+      throw new PortcullisError('DEVICE_TIME', `schedule(${timeNs}): a time is a whole number of ns from 0 on, or `
+        + 'undefined', { timeNs });
     }
     this.#setDeadline(timeNs);
   }
@@ -206,61 +203,16 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
 
   #requestService(): void {
     if (this.#failure !== undefined) return;
-    const off = State.WORK + (this.#fn < 32 ? 0 : 4);
-    if (!this.#engine.host.inHandler) this.#engine.exports.requestService(this.#fn);
-    else this.#engine.setWord(off, this.#engine.word(off) | 1 << (this.#fn & 31));
+    if (!this.#engine.host.inHandler) return this.#engine.exports.requestService(this.#fn);
+    const work = State.WORK + (this.#fn < 32 ? 0 : 4);
+    this.#engine.setWord(work, this.#engine.word(work) | 1 << (this.#fn & 31));
+    this.#engine.setWord(this.#device + HostDevice.REQUESTED, 1);
   }
 
-  // ---- DMA
-
-  /** Low and high half of a bus address. */
-  #address(busAddr: number | bigint): [number, number] {
-    const wide = typeof busAddr === 'bigint';
-    if (wide ? busAddr < 0n || busAddr >> 64n !== 0n : !Number.isSafeInteger(busAddr) || busAddr < 0) {
-      throw new PortcullisError('DEVICE_DMA', `${busAddr} is no bus address: a whole number from 0 to 2^64 - 1`,
-        { busAddr: String(busAddr) });
-    }
-    if (wide) return [Number(busAddr & 0xffffffffn), Number(busAddr >> 32n)];
-    return [busAddr % 2 ** 32, Math.floor(busAddr / 2 ** 32)];
-  }
-
-  #checkLength(length: number): void {
-    if (Number.isInteger(length) && length >= 0 && length <= HOST_DMA_MAX) return;
-    throw new PortcullisError('DEVICE_DMA', `DMA of ${length} bytes; one request has at most ${HOST_DMA_MAX}, and a `
-      + 'length that the guest gave is to be checked first', { length });
-  }
-
-  /** Answers for what cannot be tried; undefined when it can. */
+  /** Answers for DMA that cannot be tried; undefined when it can. */
   #dmaGate(): DmaStatus | undefined {
     if (this.#failure !== undefined) return 'refused';
     return this.#active && !this.#engine.host.inHandler ? undefined : 'busy';
-  }
-
-  #dmaRead(busAddr: number | bigint, length: number): { status: DmaStatus; bytes: Uint8Array } {
-    const closed = this.#dmaGate();
-    if (closed !== undefined) return { status: closed, bytes: NO_BYTES };
-    const [lo, hi] = this.#address(busAddr);
-    this.#checkLength(length);
-    const { exports, host } = this.#engine;
-    const status = this.#dmaStatus(exports.functionDmaRead(this.#fn, lo, hi, length, host.staging));
-    return { status, bytes: status === 'pending' ? NO_BYTES : this.#engine.stateBytes(host.staging, length).slice() };
-  }
-
-  #dmaWrite(busAddr: number | bigint, bytes: ArrayLike<number>): DmaStatus {
-    const closed = this.#dmaGate();
-    if (closed !== undefined) return closed;
-    const [lo, hi] = this.#address(busAddr);
-    this.#checkLength(bytes.length);
-    const { exports, host } = this.#engine;
-    this.#engine.stateBytes(host.staging, bytes.length).set(bytes);
-    return this.#dmaStatus(exports.functionDmaWrite(this.#fn, lo, hi, bytes.length, host.staging));
-  }
-
-  #dmaStatus(status: number): DmaStatus {
-    if (status === Status.PENDING) this.#pending = true;
-    const name = DMA_STATUS[status as Status];
-    if (name === undefined) throw new PortcullisError('DEVICE_DMA', `the engine answered ${status} to DMA`, { status });
-    return name;
   }
 
   // ---- what the engine calls
@@ -288,32 +240,54 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
     synchronous(this.definition.host.handlers.reset?.(this.#face, RESET_KINDS[kind] ?? 'bus', before));
   }
 
-  step(): boolean {
+  step(): number {
+    if (this.#failure !== undefined) return Service.IDLE;
     const { handlers } = this.definition.host;
-    // who was told to wait goes on with just that: its answers are asked for in the same order
-    let waits = !this.#deadlineWaits && this.#part('service', handlers.service?.bind(handlers));
-    const deadline = this.#deadline;
-    if (!waits && deadline !== undefined && deadline <= this.#engine.now) {
-      this.#setDeadline(undefined);
-      waits = this.#part('deadline', handlers.deadline?.bind(handlers));
-      this.#deadlineWaits = waits;
-      // it is still to come, whatever the handler has scheduled before it was told to wait
-      if (waits) this.#setDeadline(deadline);
+    const resumes = this.#deadlineWaits && this.#deadlineDue;
+    this.#deadlineWaits = false;
+    if (this.#wanted()) {
+      // a deadline that was told to wait goes on first: its answers are asked for in the same order
+      const waits = !resumes && this.#part('service', handlers.service?.bind(handlers));
+      if (resumes || waits) this.#requestService();
+      if (waits) return Service.PENDING;
     }
-    if (waits) this.#requestService();
-    return waits;
+    if (this.#deadlineDue) {
+      const deadline = this.#deadline;
+      this.#setDeadline(undefined);
+      this.#deadlineWaits = this.#part('deadline', handlers.deadline?.bind(handlers));
+      // it is still to come, whatever the handler has scheduled before it was told to wait
+      if (this.#deadlineWaits) this.#setDeadline(deadline);
+      if (this.#deadlineWaits) return Service.PENDING;
+    }
+    return this.#engine.word(this.#device + HostDevice.REQUESTED) !== 0 ? Service.MORE : Service.IDLE;
+  }
+
+  get #deadlineDue(): boolean {
+    const deadline = this.#deadline;
+    return deadline !== undefined && deadline <= this.#engine.now;
+  }
+
+  /** Whether `service` is to be called: it was asked for, or Bus Master has come on, for which DMA may have waited. */
+  #wanted(): boolean {
+    const request = this.#device + HostDevice.REQUESTED;
+    const before = this.#device + HostDevice.MASTER;
+    const master = (this.#engine.word(this.#record + FunctionRecord.FLAGS) & FunctionFlag.BUS_MASTER) !== 0;
+    const wanted = this.#engine.word(request) !== 0 || (master && this.#engine.word(before) === 0);
+    this.#engine.setWord(request, 0);
+    this.#engine.setWord(before, master ? 1 : 0);
+    return wanted;
   }
 
   /** One handler with DMA; true when it has to be called again because DMA was told to wait. */
   #part(name: string, handler: ((context: ServiceContext<unknown>) => void) | undefined): boolean {
     if (handler === undefined || this.#failure !== undefined) return false;
     this.#active = true;
-    this.#pending = false;
+    this.#dma.pending = false;
     this.#messages = [];
     this.#level = undefined;
     const done = this.#guarded(name, () => synchronous(handler(this.#context)));
     this.#active = false;
-    const waits = done && this.#pending;
+    const waits = done && this.#dma.pending;
     if (done && !waits) {
       if (this.#level !== undefined) this.#drive(this.#level);
       for (const vector of this.#messages) this.#engine.exports.functionMessage(this.#fn, vector);

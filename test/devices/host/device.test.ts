@@ -123,7 +123,8 @@ test('within a register handler the engine answers BUSY and nothing changes', as
     answers.message = engine.pollMessage();
     answers.framePtr = engine.exports.framePtr(1);
     for (const work of [() => machine.run(5), () => machine.createDomain({ name: 'x', memory: '1MiB' }),
-      () => machine.removeDevice(BDF), () => machine.assign(BDF, machine.dom0, 'none'), () => machine.saveDevices(), () => engine.takeDirtyFrames(),
+      () => machine.removeDevice(BDF), () => machine.assign(BDF, machine.dom0, 'none'), () => machine.saveDevices(),
+      () => engine.takeDirtyFrames(),
       () => hypervisor.iomemPermission(0, 1, 1, true), () => hypervisor.deliverInterrupts()]) {
       assert.is(codeOf(work), 'BUSY', String(work));
     }
@@ -253,9 +254,8 @@ for (const [doing, hooks, provoke] of faults) {
     assert.is(failure?.error.message, `probe at ${BDF} has failed in ${doing}: oops`);
     assert.is((failure?.error.cause as Error).message, 'oops');
     assert.is(machine.hostDevice(BDF).failure, failure);
-    const reads = [[0, 4, 0xffffffff], [0, 1, 0xff], [4, 4, 0xffffffff], [8, 4, 0xffffffff], [0x10, 2, 0xffff]] as const;
-    for (const [off, width, ones] of reads) {
-      assert.is(rig.read(off, width), ones);
+    for (const [off, width] of [[0, 4], [0, 1], [4, 4], [8, 4], [0x10, 2]] as const) {
+      assert.is(rig.read(off, width), 2 ** (8 * width) - 1);
       rig.write(off, 0, width);
     }
     assert.is(exports.intxLine(LINE), 0);
@@ -271,12 +271,13 @@ for (const [doing, hooks, provoke] of faults) {
 }
 
 test('what is no number, a promise and a wrong length are failures too, with a reason', async () => {
+  const request: Hooks['write'] = (device) => device.requestService();
   const reasons: Array<[RegExp, Hooks]> = [
     [/a read of CALL gave NaN/, { read: () => Number.NaN }],
     [/handlers are synchronous/, { read: (async () => 1) as unknown as () => number }],
     [/handlers are synchronous/, { write: async () => { /* later */ }, read: () => 1 }],
-    [/DMA of 70000 bytes/, { write: (device) => device.requestService(), service: (context) => void context.dmaRead(0, 70000) }],
-    [/-1 is no bus address/, { write: (device) => device.requestService(), service: (context) => void context.dmaRead(-1, 4) }],
+    [/DMA of 70000 bytes/, { write: request, service: (context) => void context.dmaRead(0, 70000) }],
+    [/-1 is no bus address/, { write: request, service: (context) => void context.dmaRead(-1, 4) }],
     [/schedule\(0.5\)/, { read: (device) => (device.schedule(0.5), 1) }],
     [/no register NONE/, { read: (device) => device.get('NONE' as Names) }],
   ];
@@ -391,6 +392,45 @@ test('MSI-X: several vectors in one step, after the bytes that they report; a ma
   assert.equal(vectors(), [0x52]);
 });
 
+test('DMA that has to wait: its handler is called again, and its interrupts wait', async () => {
+  const calls: string[] = [];
+  const machine = await Machine.create({ memory: '16MiB', devices: [{ model: 'probe', bdf: BDF }] }, { devices: [probe({
+    write: (device) => {
+      device.schedule(device.now + 10);
+      device.requestService();
+    },
+    service: (context) => {
+      context.intx(true);
+      calls.push(`service ${context.dmaRead(0x40000000, 4).status}`);
+    },
+    deadline: (context) => void calls.push(`deadline ${context.dmaWrite(0x40000000, [1, 2])}`),
+  })] });
+  const { engine } = machine;
+  engine.windows.map({ kind: 'message', firstMfn: 0x40000, frames: 1 });
+  const fn = machine.functionOf(BDF);
+  const answer = (): void => {
+    const [request] = engine.windows.poll();
+    assert.ok(request && engine.windows.answer(request, true));
+  };
+  engine.exports.configWrite(fn, 4, 2, 6);
+  engine.exports.registerWrite(fn, 0, 4, 4, 0, 0);
+  assert.is(engine.service(10, 1000), 2);
+  assert.is(engine.service(10, 1000), 2);
+  assert.equal(calls, ['service pending'], 'not again before there is an answer');
+  assert.is(engine.exports.intxLine(LINE), 0);
+  answer();
+  assert.is(engine.service(10, 1000), 2);
+  assert.is(engine.exports.intxLine(LINE), 1);
+  assert.equal(calls.slice(1), ['service ok', 'deadline pending']);
+  machine.hostDevice(BDF).requestService();
+  answer();
+  assert.is(engine.service(10, 1000), 2);
+  assert.equal(calls.slice(3), ['deadline ok', 'service pending'], 'what waited is finished first');
+  answer();
+  assert.is(engine.service(10, 1000), 0);
+  assert.is(engine.exports.nextDeadline(), -1);
+});
+
 test('equal seeds give equal runs; another seed or address other numbers', async () => {
   const run = async (seed: number, bdf = BDF): Promise<number[]> => {
     const machine = await Machine.create({ memory: '16MiB', seed, devices: [{ model: 'probe', bdf }] },
@@ -433,13 +473,17 @@ test('save and load: state, randomness and failure; a wrong one changes nothing'
 });
 
 test('state that is no plain data is refused, at the definition and when it is saved', async () => {
-  const { machine, write } = await rigOf(probe({ write: (device) => void Object.assign(device.state, { map: new Map() }) }));
+  const { machine, write } = await rigOf(probe({
+    write: (device) => void Object.assign(device.state, { map: new Map() }),
+  }));
   write(4, 0);
   assert.is(codeOf(() => machine.saveDevices()), 'NOT_PLAIN');
   const circle: { self?: unknown } = {};
   circle.self = circle;
   for (const state of [{ at: new Date() }, { big: 1n }, { f: () => 1 }, { x: Number.NaN }, circle, { u: undefined }]) {
-    const define = (): unknown => defineDevice({ model: 'x', title: 'x', config: CONFIG, registers: [], state, handlers: {} });
+    const define = (): unknown => defineDevice({
+      model: 'x', title: 'x', config: CONFIG, registers: [], state, handlers: {},
+    });
     assert.is(codeOf(define), 'NOT_PLAIN');
   }
 });
