@@ -158,7 +158,8 @@ export class HostInstance implements HostFunction, HostDeviceHandle {
     // the getters of the face must stay getters
     return Object.defineProperties({
       dmaRead: (busAddr: number | bigint, length: number) => this.#dma.read(busAddr, length, this.#dmaGate()),
-      dmaWrite: (busAddr: number | bigint, bytes: ArrayLike<number>) => this.#dma.write(busAddr, bytes, this.#dmaGate()),
+      dmaWrite: (busAddr: number | bigint, bytes: ArrayLike<number>) => (
+        this.#dma.write(busAddr, bytes, this.#dmaGate())),
       sendMsi: (vector = 0) => {
         if (!this.#context.msiEnabled) return false;
         if (this.#active) this.#messages.push(vector);

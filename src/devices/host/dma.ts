@@ -1,7 +1,7 @@
 import { Status } from '../../../assembly/spec/status';
 import { type Engine, HOST_DMA_MAX } from '../../engine/index';
 import { PortcullisError } from '../../errors';
-import type { DmaStatus } from './types';
+import type { DmaRead, DmaStatus } from './types';
 
 const NAMES: Partial<Record<Status, DmaStatus>> = {
   [Status.OK]: 'ok', [Status.REFUSED]: 'refused', [Status.NOTHING]: 'nothing', [Status.FAULT]: 'fault',
@@ -39,7 +39,7 @@ export class HostDma {
   }
 
   /** `closed`: the answer when the device may not do DMA now. */
-  read(busAddr: number | bigint, length: number, closed: DmaStatus | undefined): { status: DmaStatus; bytes: Uint8Array } {
+  read(busAddr: number | bigint, length: number, closed: DmaStatus | undefined): DmaRead {
     if (closed !== undefined) return { status: closed, bytes: NO_BYTES };
     const [lo, hi] = halvesOf(busAddr);
     checkLength(length);

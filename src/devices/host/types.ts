@@ -55,6 +55,12 @@ export type ResetKind = 'power-on' | 'function' | 'bus';
 /** What became of DMA. `pending`: it cannot be done now, and this step will be taken again from its start. */
 export type DmaStatus = 'ok' | 'refused' | 'nothing' | 'fault' | 'pending' | 'busy';
 
+/** What a read by DMA gave. */
+export interface DmaRead {
+  status: DmaStatus;
+  bytes: Uint8Array;
+}
+
 /** A device, in one of its handlers. */
 export interface RegisterDevice<State, Name extends string = string> {
   /** The device's own data; change it in place. */
@@ -81,7 +87,7 @@ export interface RegisterDevice<State, Name extends string = string> {
 /** A device in a step of deferred work: the only place where it does DMA. */
 export interface ServiceContext<State, Name extends string = string> extends RegisterDevice<State, Name> {
   /** Reads up to 65,536 bytes. What cannot be read is ones; `bytes` is empty when `pending` or `busy`. */
-  dmaRead(busAddr: number | bigint, length: number): { status: DmaStatus; bytes: Uint8Array };
+  dmaRead(busAddr: number | bigint, length: number): DmaRead;
   dmaWrite(busAddr: number | bigint, bytes: ArrayLike<number>): DmaStatus;
   /** Sends a message, MSI-X or MSI, whichever is on, when this step is done. False when both are off. */
   sendMsi(vector?: number): boolean;
@@ -90,7 +96,7 @@ export interface ServiceContext<State, Name extends string = string> extends Reg
 export interface DeviceHandlers<State, Name extends string = string, HostName extends string = Name> {
   /** Gives the dword that a read of the register sees. */
   onRead?(device: RegisterDevice<State, Name>, register: HostName, half: 0 | 4): number;
-  /** After the register has stored (unless `handlerStores`). `value` and `lanes` (bytes written) lie as in the dword. */
+  /** After the register has stored, unless `handlerStores`. `value` and `lanes`, the bits written, lie as in the dword. */
   onWrite?(device: RegisterDevice<State, Name>, register: HostName, value: number, lanes: number, half: 0 | 4): void;
   /** One piece of deferred work, when asked for and when Bus Master comes on. Asks for more by `requestService`. */
   service?(context: ServiceContext<State, Name>): void;
