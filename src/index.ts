@@ -8,8 +8,8 @@ export { defineDevice } from './devices/host/define';
 export type { DefinedDevice } from './devices/host/define';
 export type { DeviceFailure, HostDeviceHandle } from './devices/host/device';
 export type {
-  DeviceHandlers, DmaRead, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind, SavedDevice,
-  ServiceContext,
+  DeviceHandlers, DmaRead, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind,
+  SavedDevice, ServiceContext,
 } from './devices/host/types';
 export type { BarDefinition, ConfigDefinition } from './pci/config-space';
 export type { Capability } from './pci/capabilities/capability';

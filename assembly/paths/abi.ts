@@ -24,10 +24,10 @@ import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap 
 import * as driver from '../drivers/e1000';
 import * as apply from './apply';
 import * as config from './config';
-import { deadlineNext, deviceLinkChanged, deviceReset, stepDone } from './dispatch';
+import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
-import { hostFail, hostRequest } from './host';
+import { hostRequest } from './host';
 import * as registers from './registers';
 import * as resets from './reset';
 import { receiveRun as receive } from './receive';
@@ -368,17 +368,6 @@ function readOnce(b: usize, fn: u32, address: u64, len: u32, dst: usize): Status
 
 function writeOnce(b: usize, fn: u32, address: u64, len: u32, src: usize): Status {
   return dmaWrite(b, fn, address, len, src);
-}
-
-/** A device in TypeScript has taken its step. */
-export function functionStepDone(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) stepDone(stateBase(), fn);
-}
-
-/** A device in TypeScript has failed outside its handlers: from now on its registers read as ones. */
-export function functionFail(fn: u32): void {
-  const b = stateBase();
-  if (functionPresent(b, fn) && load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) == Model.HOST) hostFail(b, fn);
 }
 
 @inline

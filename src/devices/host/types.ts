@@ -96,7 +96,7 @@ export interface ServiceContext<State, Name extends string = string> extends Reg
 export interface DeviceHandlers<State, Name extends string = string, HostName extends string = Name> {
   /** Gives the dword that a read of the register sees. */
   onRead?(device: RegisterDevice<State, Name>, register: HostName, half: 0 | 4): number;
-  /** After the register has stored, unless `handlerStores`. `value` and `lanes`, the bits written, lie as in the dword. */
+  /** After the register has stored, unless `handlerStores`. `value` and `lanes` (bits written) lie as in the dword. */
   onWrite?(device: RegisterDevice<State, Name>, register: HostName, value: number, lanes: number, half: 0 | 4): void;
   /** One piece of deferred work, when asked for and when Bus Master comes on. Asks for more by `requestService`. */
   service?(context: ServiceContext<State, Name>): void;
