@@ -3,10 +3,11 @@ export {
   barPageOff, barPlace, cacheBytes, configRead, configWrite, dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap,
   domainCreate, domainDestroy, driverBufferGive, forwardRun, forwardStart, frameAssign, frameOwner, framePtr, frameRefs,
   functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionPowerOn, functionReset, guestIn,
-  guestInRepeat, guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
-  invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
-  iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, receiveRun, registerRead,
-  registerWrite, requestService, service, setup, tableFrameGive, tableFrameTake, windowAnswer, windowMap,
-  windowRequest, windowRequestSerial, windowUnmap,
+  guestInRepeat, guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore,
+  guestStoreRepeat, init, intxLine, invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap,
+  iommuOpFlush, iommuOpMap, iommuOpUnmap, iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead,
+  portWrite, portsSet, receiveRun, registerRead, registerWrite, requestService, service, setup, tableFrameGive,
+  tableFrameTake, windowAnswer, windowMap, windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';
+export { functionFail, functionStepDone } from './paths/abi-host';
 export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';

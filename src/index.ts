@@ -4,6 +4,19 @@ export type { DomainConfig, MachineHost } from './machine/machine';
 export { DEVICE_MODELS } from './machine/description';
 export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
 export { parseSize } from './machine/size';
+export { defineDevice } from './devices/host/define';
+export type { DefinedDevice } from './devices/host/define';
+export type { DeviceFailure, HostDeviceHandle } from './devices/host/device';
+export type {
+  DeviceHandlers, DmaRead, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind,
+  SavedDevice, ServiceContext,
+} from './devices/host/types';
+export type { BarDefinition, ConfigDefinition } from './pci/config-space';
+export type { Capability } from './pci/capabilities/capability';
+export { expressCapability } from './pci/capabilities/express';
+export { msiCapability } from './pci/capabilities/msi';
+export { msixCapability } from './pci/capabilities/msix';
+export { pmCapability } from './pci/capabilities/pm';
 export { Engine } from './engine/engine';
 export type { EngineOptions, InterruptMessage } from './engine/engine';
 export { TRACE_CATEGORIES } from './engine/trace';

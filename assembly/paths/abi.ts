@@ -1,6 +1,7 @@
 // The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
 // address comes as two halves, a time as a whole number of ns in an f64.
-import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '../spec/state';
+import { Abi, BarRecord, FrameRecord, FunctionRecord, Model, State, StateSize } from '../spec/state';
+import { HostReset } from '../spec/host';
 import { Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
@@ -26,6 +27,7 @@ import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
+import { hostRequest } from './host';
 import * as registers from './registers';
 import * as resets from './reset';
 import { receiveRun as receive } from './receive';
@@ -167,12 +169,15 @@ export function functionReset(fn: u32): void {
 
 /** Power-on state of the device behind the registers; its config space stays. */
 export function functionPowerOn(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn);
+  if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn, HostReset.POWER_ON);
 }
 
 /** A back end has something for the function (frames on a link): `service` shall look. */
 export function requestService(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) workRequest(stateBase(), fn);
+  const b = stateBase();
+  if (!functionPresent(b, fn)) return;
+  if (load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) == Model.HOST) hostRequest(b, fn);
+  workRequest(b, fn);
 }
 
 /** The host has plugged a NIC's cable in or pulled it. */

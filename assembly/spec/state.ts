@@ -83,6 +83,10 @@ export const enum State {
   TABLE_FRAMES_COUNT = 0x124c,
   TABLE_FRAMES_FREE = 0x1250,
 
+  /** Bit per function in TypeScript: has work that the host is to do (u64), and the function it looks at first. */
+  HOST_WORK = 0x13f0,
+  NEXT_HOST = 0x13f8,
+
   COUNTERS = 0x1400,
   IOMMU = 0x1800,
   /** 32 × u64: functions that assert each INTx line. */
@@ -349,6 +353,8 @@ export const enum CellFlag {
   WRITE_ONLY = 128,
   /** Vector Control of an MSI-X table: a write may set a message free. No device's handler is called. */
   VECTOR_CONTROL = 256,
+  /** The effects are a host's: a device in TypeScript is called. */
+  HOST = 512,
 }
 
 /** What decodes four ports. Other values are function × 6 + BAR of an I/O BAR, plus one. */
@@ -398,6 +404,8 @@ export const enum Model {
   E1000 = 3,
   /** Registers and config space without a handler behind them: bridges, devices made up by a host. */
   PASSIVE = 16,
+  /** A device in TypeScript. */
+  HOST = 17,
 }
 
 /** Interrupt messages after remapping, waiting to be polled. Head and tail are running counts. */

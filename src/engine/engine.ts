@@ -4,6 +4,7 @@ import { PortcullisError } from '../errors';
 import { COUNTER_NAMES, type Counters } from './counters';
 import { type EngineExports, instantiate } from './exports';
 import { Heap } from './heap';
+import { HostFunctions } from './host';
 import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
 import { EventTrace } from './trace';
 import { Windows } from './windows';
@@ -58,7 +59,7 @@ function withDefaults(options: EngineOptions): LayoutOptions {
  * device can do goes through `exports`, whose functions take and give integers only.
  */
 export class Engine {
-  readonly exports: EngineExports;
+  readonly #exports: EngineExports;
   readonly memory: WebAssembly.Memory;
   /** Byte offset of the state, and of machine frame 0. */
   readonly base: number;
@@ -66,6 +67,8 @@ export class Engine {
   readonly frames: number;
   readonly heap: Heap;
   readonly stateSize: number;
+  /** Devices in TypeScript. */
+  readonly host: HostFunctions;
   /** RAM beyond what the engine was created with. */
   readonly windows: Windows;
   readonly trace: EventTrace;
@@ -73,15 +76,17 @@ export class Engine {
   #bytes: Uint8Array;
 
   private constructor(exports: EngineExports, memory: WebAssembly.Memory, base: number, ram: number,
-    options: LayoutOptions, stateSize: number, windows: Windows) {
-    this.exports = exports;
+    options: LayoutOptions, stateSize: number, windows: Windows, host: HostFunctions) {
+    this.#exports = exports;
     this.memory = memory;
     this.base = base;
     this.ram = ram;
     this.frames = options.frames;
     this.stateSize = stateSize;
     this.windows = windows;
+    this.host = host;
     windows.attach(this);
+    host.attach(this);
     this.trace = new EventTrace(this);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
@@ -114,7 +119,8 @@ export class Engine {
     const memory = options.memory ?? newMemory(end);
     if (end > memory.buffer.byteLength) growMemory(memory, end);
     const windows = new Windows();
-    const exports = await instantiate(memory, windows.imports);
+    const host = new HostFunctions();
+    const exports = await instantiate(memory, { ...windows.imports, ...host.imports });
     const bytes = new Uint8Array(memory.buffer);
     bytes.fill(0, base, base + measure.state.size);
     bytes.fill(0, ram, ram + measure.ram.size);
@@ -125,7 +131,7 @@ export class Engine {
     }
     const { entries, ways, pwc2m, pwc1g, pwc512g, contexts } = layoutOptions.caches;
     exports.setup(entries, ways, pwc2m, pwc1g, pwc512g, contexts);
-    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size, windows);
+    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size, windows, host);
     engine.#setFrames(layoutOptions.tableFrames);
     return engine;
   }
@@ -143,6 +149,22 @@ export class Engine {
       exports.frameAssign(mfn, 0x7ff2, FrameKind.XEN_TABLE);
       exports.tableFrameGive(mfn);
     }
+  }
+
+  /**
+   * The functions of the engine. Within a handler of a device in TypeScript they do nothing and answer BUSY: the engine
+   * is in the midst of the access that the handler is part of.
+   */
+  get exports(): EngineExports {
+    return this.host.inHandler ? this.host.busyExports(this.#exports) : this.#exports;
+  }
+
+  /**
+   * Does deferred work at virtual time `now` (ns), at most `budget` units of it. 0: nothing is left; 1: more is to be
+   * done; 2: what is left waits for something. The same as the export `service`, with the devices in TypeScript.
+   */
+  service(now: number, budget: number): number {
+    return this.host.service(now, budget);
   }
 
   /** A view of the whole memory; taken anew whenever the memory has grown. */
@@ -231,6 +253,7 @@ export class Engine {
 
   /** Frames written by devices and guests since the last call, in order. */
   takeDirtyFrames(): number[] {
+    this.host.requireOutside('take dirty frames');
     const dirty: number[] = [];
     const pool = this.word(State.POOL_DIRTY);
     for (let i = 0; i < Math.ceil(this.frames / 32); i++) {

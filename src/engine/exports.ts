@@ -32,10 +32,12 @@ export interface EngineExports {
   functionDmaRepeat(fn: number, lo: number, hi: number, len: number, off: number, write: number, count: number,
     step: number, span: number): number;
   functionDmaWrite(fn: number, lo: number, hi: number, len: number, src: number): number;
+  functionFail(fn: number): void;
   functionIntx(fn: number, level: number): void;
   functionMessage(fn: number, vector: number): number;
   functionPowerOn(fn: number): void;
   functionReset(fn: number): void;
+  functionStepDone(fn: number): void;
   guestIn(dom: number, port: number, width: number): number;
   guestInRepeat(dom: number, list: number, entries: number, count: number): number;
   guestLoad(dom: number, lo: number, hi: number, width: number): number;
@@ -88,17 +90,22 @@ export function engineBytes(): Uint8Array {
   return wasmBytes;
 }
 
-/** What the engine asks of its host: bytes of file windows. Linear addresses and lengths are unsigned; 0 is done. */
+/**
+ * What the engine asks of its host: bytes of file windows (linear addresses and lengths are unsigned; 0 is done), and
+ * the handlers of devices in TypeScript.
+ */
 export interface EngineImports {
+  hostAccess(fn: number, call: number, bar: number, off: number, value: number, lanes: number): number;
   windowRead(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
   windowWrite(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
 }
 
-/** Imports of an engine without file windows: nothing is ever asked. */
-const NO_FILES: EngineImports = { windowRead: () => 1, windowWrite: () => 1 };
+/** Imports of an engine without file windows and devices in TypeScript: nothing is ever asked. */
+const NO_HOST: EngineImports = { hostAccess: () => -1, windowRead: () => 1, windowWrite: () => 1 };
 
 /** Instantiates the engine on a memory. The module is compiled once and kept. */
-export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_FILES): Promise<EngineExports> {
+export async function instantiate(memory: WebAssembly.Memory,
+  imports: EngineImports = NO_HOST): Promise<EngineExports> {
   compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
   const instance = await WebAssembly.instantiate(await compiled, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;

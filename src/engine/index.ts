@@ -5,6 +5,8 @@ export type { CounterName, Counters } from './counters';
 export { TRACE_CATEGORIES } from './trace';
 export type { TraceEvent, TraceKind, TraceOptions } from './trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './windows';
+export { HOST_DMA_MAX } from './host';
+export type { HostFunction } from './host';
 export { engineBytes } from './exports';
 export type { EngineExports } from './exports';
 export { Random } from './random';

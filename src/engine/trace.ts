@@ -76,6 +76,13 @@ export class EventTrace {
     return this.#engine.word64(State.TRACE + Trace.LOST);
   }
 
+  /** Lossless, and without room for another step: nothing goes on before `drain`. */
+  get full(): boolean {
+    const word = (at: Trace): number => this.#engine.word(State.TRACE + at);
+    if (word(Trace.LOSSLESS) === 0) return false;
+    return word(Trace.CAPACITY) - ((word(Trace.TAIL) - word(Trace.HEAD)) >>> 0) < Trace.RESERVE;
+  }
+
   /** Takes the events recorded so far, oldest first. */
   drain(): TraceEvent[] {
     const engine = this.#engine;

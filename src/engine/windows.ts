@@ -53,7 +53,7 @@ export class Windows {
   #messages = false;
 
   /** What the engine is instantiated with. */
-  readonly imports: EngineImports = {
+  readonly imports: Pick<EngineImports, 'windowRead' | 'windowWrite'> = {
     windowRead: (first, offLo, offHi, ptr, length) => this.#file(first, offLo, offHi, ptr, length, false),
     windowWrite: (first, offLo, offHi, ptr, length) => this.#file(first, offLo, offHi, ptr, length, true),
   };

@@ -6,6 +6,9 @@ import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
 import { hostBridge } from '../devices/host-bridge/index';
+import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
+import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
+import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
 import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
@@ -27,6 +30,24 @@ export interface MachineHost {
   memory?: WebAssembly.Memory;
   /** Device models beside the built-in ones, for the description to name. */
   models?: readonly DeviceDefinition[];
+  /** Devices in TypeScript (`defineDevice`) that the description can name beside the built-in models. */
+  devices?: readonly DefinedDevice[];
+  /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
+  onDeviceFailed?: (failure: DeviceFailure) => void;
+}
+
+/** The built-in models, and what a host adds; only `models` may stand in for one that is there. */
+function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, DeviceDefinition> {
+  const all = new Map([...DEVICE_MODELS, ...models.map((one) => [one.model, one] as const)]);
+  for (const definition of devices) {
+    const { model } = definition;
+    if (all.has(model)) {
+      throw new PortcullisError('DEVICE_DEFINITION', `there is a device model "${model}" already; give the one in `
+        + '`devices` another name', { model });
+    }
+    all.set(model, definition);
+  }
+  return all;
 }
 
 export interface DomainConfig {
@@ -49,10 +70,14 @@ export class Machine {
   readonly #hostBridge: AttachedFunction;
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
+  readonly #hosts = new Map<number, HostInstance>();
+  readonly #failures: DeviceFailure[] = [];
+  readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
   #enumerated: EnumeratedFunction[] = [];
 
-  private constructor(engine: Engine, description: ResolvedDescription) {
+  private constructor(engine: Engine, description: ResolvedDescription, host: MachineHost) {
     this.engine = engine;
+    this.#onDeviceFailed = host.onDeviceFailed;
     this.description = description;
     const ports = engine.word(State.POOL_PORTS);
     engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
@@ -82,19 +107,26 @@ export class Machine {
 
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
   static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const models = new Map([...DEVICE_MODELS, ...(host.models ?? []).map((one) => [one.model, one] as const)]);
-    const resolved = resolveDescription(description, models);
+    const resolved = resolveDescription(description, modelsOf(host));
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       ...(host.memory === undefined ? {} : { memory: host.memory }),
     };
-    return new Machine(await Engine.create(options), resolved);
+    return new Machine(await Engine.create(options), resolved, host);
   }
 
   #attach({ definition, routing, link, parent, multiFunction }: ResolvedDevice): void {
     const above = parent === undefined ? undefined : this.#functions.get(parent);
     const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
     this.#functions.set(routing, attached);
+    if (isDefinedDevice(definition)) {
+      const onFailed = (failure: DeviceFailure): void => {
+        this.#failures.push(failure);
+        this.#onDeviceFailed?.(failure);
+      };
+      const options = { seed: this.description.seed, onFailed };
+      this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, options));
+    }
     if (definition.model !== 'e1000') return;
     const handle = new LinkHandle(this.engine, attached.fn);
     if (link === 'loopback') handle.plugLoopback();
@@ -161,6 +193,38 @@ export class Machine {
     return link;
   }
 
+  /** A device in TypeScript: its state, its failure, a way for a back end to ask for service. Throws NO_HOST_DEVICE. */
+  hostDevice(bdf: string): HostDeviceHandle {
+    const device = this.#hosts.get(this.#routing(bdf));
+    if (device === undefined) throw new PortcullisError('NO_HOST_DEVICE', `${bdf} is not in TypeScript`, { bdf });
+    return device;
+  }
+
+  /** Devices in TypeScript that have failed, in that order. */
+  get failures(): readonly DeviceFailure[] {
+    return this.#failures;
+  }
+
+  /** The devices in TypeScript as plain data, by address: what a snapshot holds beside the engine's memory. */
+  saveDevices(): Record<string, SavedDevice> {
+    this.engine.host.requireOutside('save devices');
+    return Object.fromEntries([...this.#hosts.values()].map((device) => [device.bdf, device.save()]));
+  }
+
+  /** Puts saved devices back. Throws DEVICE_STATE, having changed nothing, when they are not those of this machine. */
+  loadDevices(saved: Readonly<Record<string, SavedDevice>>): void {
+    this.engine.host.requireOutside('load devices');
+    const devices = [...this.#hosts.values()];
+    const there = devices.map(({ bdf }) => bdf).sort().join(', ');
+    const given = Object.keys(saved).sort().join(', ');
+    if (there !== given) {
+      throw new PortcullisError('DEVICE_STATE', `the devices in TypeScript are at ${there || 'no address'}, those saved at `
+        + (given || 'none'), { there, given });
+    }
+    const loads = devices.map((device) => device.prepareLoad(saved[device.bdf] as SavedDevice));
+    for (const load of loads) load();
+  }
+
   createDomain(config: DomainConfig): Domain {
     const pages = parseSize(config.memory, `memory of domain "${config.name}"`) / 4096;
     return this.hypervisor.createDomain({ name: config.name, kind: config.type ?? 'pv', pages });
@@ -210,7 +274,10 @@ export class Machine {
 
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
+    this.engine.host.requireOutside('remove a device');
     const routing = this.#routing(bdf);
+    this.engine.host.remove(this.functionOf(bdf));
+    this.#hosts.delete(routing);
     for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
     this.hypervisor.deviceRemove(routing);
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
@@ -233,15 +300,12 @@ export class Machine {
   /** Deferred work until none is left, or until a lossless trace is full and wants to be drained. */
   #serve(now: number): void {
     const { engine } = this;
-    for (let units = -1; engine.exports.service(now, 0x7fffffff) === 1;) {
-      const done = engine.counters().serviceUnits;
-      if (done === units) break;
-      units = done;
-    }
+    while (engine.service(now, 0x7fffffff) === 1 && !engine.trace.full) { /* more */ }
   }
 
   /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
   run(ns = 0): void {
+    this.engine.host.requireOutside('run the machine');
     const { engine } = this;
     const end = engine.now + ns;
     for (;;) {
@@ -250,7 +314,7 @@ export class Machine {
       for (const timer of this.#timers()) if (timer.deadline() <= engine.now) timer.fire();
       const deadline = this.#nextDeadline();
       if (deadline > end || deadline <= engine.now) break;
-      engine.exports.service(deadline, 0);
+      engine.service(deadline, 0);
     }
     this.#serve(end);
     this.hypervisor.deliverInterrupts();

@@ -40,7 +40,8 @@ export class BareNic {
     const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES });
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    this.calls = new WebAssembly.Instance(module, { env: { memory, windowRead: () => 1, windowWrite: () => 1 } }).exports as unknown as Calls;
+    const env = { memory, windowRead: () => 1, windowWrite: () => 1, hostAccess: () => -1 };
+    this.calls = new WebAssembly.Instance(module, { env }).exports as unknown as Calls;
     this.header();
     if (this.call('init', BASE) !== 0) throw new Error('init refused the state');
     this.call('setup', 1, 1, 1, 1, 1, 1);

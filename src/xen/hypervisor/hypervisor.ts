@@ -51,8 +51,9 @@ export class Hypervisor {
     return [...this.#domains.values()];
   }
 
-  /** Throws ESRCH for an id that no domain has. */
+  /** Throws ESRCH for an id that no domain has; BUSY, as every hypercall, within a device's handler. */
   domain(domid: number): Domain {
+    this.engine.host.requireOutside('call the hypervisor');
     const domain = this.#domains.get(domid);
     if (domain === undefined) throw new HypercallError('ESRCH', `there is no domain ${domid}`, { domid });
     return domain;
@@ -63,6 +64,7 @@ export class Hypervisor {
   }
 
   createDomain(options: DomainOptions): Domain {
+    this.engine.host.requireOutside('call the hypervisor');
     const { exports } = this.engine;
     if (!Number.isInteger(options.pages) || options.pages < 1 || options.pages > this.#free.length) {
       throw new HypercallError('ENOMEM', `domain "${options.name}" wants ${options.pages} pages of 4 KiB; `
@@ -211,10 +213,12 @@ export class Hypervisor {
 
   /** Tells the hypervisor which slot of the engine a function has (PHYSDEVOP_pci_device_add). */
   deviceAdd(routing: number, fn: number): void {
+    this.engine.host.requireOutside('call the hypervisor');
     this.#functions.set(routing, fn);
   }
 
   deviceRemove(routing: number): void {
+    this.engine.host.requireOutside('call the hypervisor');
     const owner = this.deviceOwner(routing);
     if (owner !== undefined) this.deassignDevice(owner.domid, routing);
     this.#functions.delete(routing);
@@ -344,6 +348,7 @@ export class Hypervisor {
 
   /** Sets the pending bit of each message that has come; one for a vector that nobody has is counted. */
   deliverInterrupts(): { delivered: number; spurious: number } {
+    this.engine.host.requireOutside('call the hypervisor');
     let [delivered, spurious] = [0, 0];
     for (let message = this.engine.pollMessage(); message !== undefined; message = this.engine.pollMessage()) {
       const target = this.#vectors.get(message.vector);
