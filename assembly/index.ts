@@ -1,7 +1,7 @@
 // The ABI on one page: every export of the engine. What each does stands at its definition.
 export {
-  barPageOff, barPlace, cacheBytes, configRead, configWrite, dmaFlush, dmaMap, dmaMapSetup, dmaUnmap, domainCreate,
-  domainDestroy, driverBufferGive, forwardRun, forwardStart, frameAssign, frameOwner, framePtr, frameRefs,
+  barPageOff, barPlace, cacheBytes, configRead, configWrite, dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap,
+  domainCreate, domainDestroy, driverBufferGive, forwardRun, forwardStart, frameAssign, frameOwner, framePtr, frameRefs,
   functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionPowerOn, functionReset, guestIn,
   guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
   invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,

@@ -45,14 +45,19 @@ function memoryMap(b: usize, fn: u32, bar: u32): void {
   if (size < <u32>Machine.PAGE_SIZE) {
     const entry = decodeEntry(b, mfn);
     if (entry >> DecodeEntry.KIND_SHIFT == DecodeEntry.PAGE) return;
-    let other: u32 = entry == 0 ? 0 : (entry & DecodeEntry.INDEX_MASK) + 1;
-    const first = other;
-    while (other != 0) {
-      if (other == id + 1) return;
-      other = load<u32>(barRecord(b, (other - 1) / Machine.BARS, (other - 1) % Machine.BARS), BarRecord.NEXT);
+    if (entry == 0) {
+      radixSet(b, decodeRoot(b), mfn, <u32>DecodeEntry.SHARED << DecodeEntry.KIND_SHIFT | id);
+      return;
     }
-    store<u32>(record, first, BarRecord.NEXT);
-    radixSet(b, decodeRoot(b), mfn, <u32>DecodeEntry.SHARED << DecodeEntry.KIND_SHIFT | id);
+    // at the end of the chain: where two overlap, the first one keeps its bytes, as it does with whole pages
+    let other: u32 = (entry & DecodeEntry.INDEX_MASK) + 1;
+    while (other != id + 1) {
+      const last = barRecord(b, (other - 1) / Machine.BARS, (other - 1) % Machine.BARS);
+      other = load<u32>(last, BarRecord.NEXT);
+      if (other != 0) continue;
+      store<u32>(last, id + 1, BarRecord.NEXT);
+      return;
+    }
     return;
   }
   const first = load<u32>(record, BarRecord.PAGES) >> 4;

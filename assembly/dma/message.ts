@@ -35,7 +35,10 @@ export function msiRequest(b: usize, fn: u32, vector: u32): void {
 export function msiSend(b: usize, fn: u32, vector: u32): Status {
   const record = functionRecord(b, fn);
   const cap = load<u32>(record, FunctionRecord.MSI_CAP);
-  if (cap == 0 || !msiEnabled(b, fn)) return Status.REFUSED;
+  if (cap == 0 || !msiEnabled(b, fn)) {
+    store<u32>(record, 0, FunctionRecord.MSI_WAITING);
+    return Status.REFUSED;
+  }
   const control = configWord(b, fn, cap + Msi.CONTROL);
   const wide = (control & Msi.CONTROL_64BIT) != 0;
   const address = <u64>configDword(b, fn, cap + Msi.ADDRESS) | (wide

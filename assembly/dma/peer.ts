@@ -81,7 +81,7 @@ export function peerRead(b: usize, mpa: u64, len: u32, dst: usize): void {
       const cell = cellAt(b, page, off);
       if (cell != 0) {
         if (cellFlags(cell) & CellFlag.READ_EFFECT) {
-          if ((off & 3) == 0) count(b, Counter.PEER_UNSUPPORTED);
+          if ((off & 3) == 0 || done == 0) count(b, Counter.PEER_UNSUPPORTED);
           continue;
         }
         value = cellLoad(cell);

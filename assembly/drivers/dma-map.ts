@@ -14,11 +14,21 @@ import { NO_IOVA, iovaAlloc, iovaFree } from './iova';
 /** No bus address: the frame is not the guest's, or the iova space or the tables are full. */
 export const NO_BUS: u64 = u64.MAX_VALUE;
 
-/** Linear address of guest memory as the guest's CPU sees it, within one page; 0 when it may not. */
+/** Linear address of guest memory that the guest's CPU may write, within one page; 0 when it may not. */
 @inline
 export function guestPtr(b: usize, dom: u32, va: u32): usize {
   const entry = guestMapGet(b, dom, va >> Machine.PAGE_SHIFT);
-  if (entry >> MapEntry.KIND_SHIFT != MapEntry.RAM || (entry >> MapEntry.WRITABLE_BIT & 1) == 0) return 0;
+  return (entry >> MapEntry.WRITABLE_BIT & 1) == 0 ? 0 : entryPtr(b, entry, va);
+}
+
+/** The same for memory that it may read. */
+function guestReadPtr(b: usize, dom: u32, va: u32): usize {
+  return entryPtr(b, guestMapGet(b, dom, va >> Machine.PAGE_SHIFT), va);
+}
+
+@inline
+function entryPtr(b: usize, entry: u32, va: u32): usize {
+  if (entry >> MapEntry.KIND_SHIFT != MapEntry.RAM) return 0;
   const frame = framePtr(b, entry & MapEntry.MFN_MASK);
   return frame == 0 ? 0 : frame + (va & Machine.PAGE_MASK);
 }
@@ -32,11 +42,11 @@ function pagesOf(va: u32, size: u32): u32 {
 function bounceCopy(b: usize, dom: u32, va: u32, bounceVa: u32, size: u32, toBounce: bool): void {
   for (let done: u32 = 0; done < size;) {
     const part = min<u32>(size - done, Machine.PAGE_SIZE - ((va + done) & Machine.PAGE_MASK));
-    const buffer = guestPtr(b, dom, va + done);
+    const buffer = toBounce ? guestReadPtr(b, dom, va + done) : guestPtr(b, dom, va + done);
     const page = guestPtr(b, dom, bounceVa + done);
     if (buffer == 0 || page == 0) return;
     memory.copy(toBounce ? page : buffer, toBounce ? buffer : page, part);
-    if (!toBounce) frameDirty(b, guestRamMfn(b, dom, (va + done) >> Machine.PAGE_SHIFT));
+    frameDirty(b, guestRamMfn(b, dom, (toBounce ? bounceVa : va + done) >> Machine.PAGE_SHIFT));
     done += part;
   }
   countBy(b, Counter.BYTES_COPIED, size);
@@ -72,7 +82,11 @@ function directMap(b: usize, m: usize, dom: u32, va: u32, size: u32, direction: 
   const bus = <u64>mfn << Machine.PAGE_SHIFT | (va & Machine.PAGE_MASK);
   const pages = pagesOf(va, size);
   let contiguous = bus + size - 1 <= load<u64>(m, DmaMap.MASK);
-  for (let i: u32 = 1; i < pages; i++) contiguous = contiguous && guestRamMfn(b, dom, page + i) == mfn + i;
+  for (let i: u32 = 1; i < pages; i++) {
+    const other = guestRamMfn(b, dom, page + i);
+    if (other == Machine.MFN_LIMIT) return NO_BUS;
+    contiguous = contiguous && other == mfn + i;
+  }
   return contiguous ? bus : bounceMap(b, m, dom, va, size, direction);
 }
 
@@ -178,6 +192,8 @@ export function dmaUnmap(b: usize, m: usize, bus: u64, va: u32, size: u32, direc
     return;
   }
   const pages = pagesOf(va, size);
+  // no such mapping was ever made, and the allocator must not take it in
+  if ((bus >> Machine.PAGE_SHIFT) + pages > <u64>load<u32>(m, DmaMap.LIMIT)) return;
   const iova = <u32>(bus >> Machine.PAGE_SHIFT);
   iommuOpUnmap(b, dom, iova, pages);
   if (mode == MapMode.LAZY) return queueAdd(b, m, iova, pages);

@@ -53,6 +53,8 @@ function treeAlloc(b: usize, m: usize, pages: u32): u32 {
   const cursor = load<u32>(m, DmaMap.CURSOR);
   let page = search(m, cursor, pages, align);
   if (page == NO_IOVA) page = search(m, load<u32>(m, DmaMap.LIMIT), pages, align);
+  // once more without what the magazines hold
+  if (page == NO_IOVA && magazinesEmpty(b, m)) page = search(m, load<u32>(m, DmaMap.LIMIT), pages, align);
   if (page == NO_IOVA) return NO_IOVA;
   mark(m, page, pages, true);
   store<u32>(m, page, DmaMap.CURSOR);
@@ -97,6 +99,33 @@ function stackPush(g: usize, stack: u32, counter: u32, slot: u32): void {
   const number = load<u32>(g + counter);
   store<u32>(g + stack + (number << 2), slot);
   store<u32>(g + counter, number + 1);
+}
+
+function slotEmpty(b: usize, m: usize, g: usize, slot: u32, number: u32, sizeClass: u32): void {
+  for (let i: u32 = 0; i < number; i++) treeFree(b, m, load<u32>(slotPtr(g, slot) + (i << 2)), 1 << sizeClass);
+}
+
+/** Gives all that the magazines hold back to the tree; false when that is nothing. */
+function magazinesEmpty(b: usize, m: usize): bool {
+  if (load<u32>(m, DmaMap.ALLOCATOR) == IovaMode.TREE) return false;
+  let number: u32 = 0;
+  for (let c: u32 = 0; c < <u32>DmaMap.CLASSES; c++) {
+    const g = magazines(m, c);
+    const loaded = load<u32>(g, Magazines.LOADED_COUNT);
+    const previous = load<u32>(g, Magazines.PREVIOUS_COUNT);
+    slotEmpty(b, m, g, load<u32>(g, Magazines.LOADED), loaded, c);
+    slotEmpty(b, m, g, load<u32>(g, Magazines.PREVIOUS), previous, c);
+    store<u32>(g, 0, Magazines.LOADED_COUNT);
+    store<u32>(g, 0, Magazines.PREVIOUS_COUNT);
+    number += loaded + previous;
+    while (load<u32>(g, Magazines.DEPOT) != 0) {
+      const slot = stackPop(g, Magazines.DEPOT_STACK, Magazines.DEPOT);
+      slotEmpty(b, m, g, slot, Magazines.PAGES, c);
+      stackPush(g, Magazines.FREE_STACK, Magazines.FREE, slot);
+      number += Magazines.PAGES;
+    }
+  }
+  return number != 0;
 }
 
 /** An empty allocator. Page 0 and the interrupt window are never handed out. */
@@ -147,8 +176,7 @@ export function iovaFree(b: usize, m: usize, page: u32, pages: u32): void {
         store<u32>(g, stackPop(g, Magazines.FREE_STACK, Magazines.FREE), Magazines.LOADED);
       } else {
         // a full depot gives this magazine's pages back to the tree
-        const ptr = slotPtr(g, load<u32>(g, Magazines.LOADED));
-        for (let i: u32 = 0; i < <u32>Magazines.PAGES; i++) treeFree(b, m, load<u32>(ptr + (i << 2)), 1 << sizeClass);
+        slotEmpty(b, m, g, load<u32>(g, Magazines.LOADED), Magazines.PAGES, sizeClass);
       }
       store<u32>(g, 0, Magazines.LOADED_COUNT);
     }

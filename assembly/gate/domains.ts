@@ -51,7 +51,8 @@ export function domainDestroy(b: usize, slot: u32): Status {
 /** Entry of the guest map for a guest page number (gfn of an HVM domain, va page of a PV one). */
 @inline
 export function guestMapGet(b: usize, slot: u32, page: u32): u32 {
-  return radixGet(b, radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT)), page);
+  const root = load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT);
+  return root == 0 ? 0 : radixGet(b, radixRoot(b, root), page);
 }
 
 /** Writes an entry of the guest map; whoever calls has checked the right to it. */
@@ -70,7 +71,7 @@ export function guestRamMfn(b: usize, slot: u32, page: u32): u32 {
 /** Whether all of `width` ports from `port` on are the domain's. Bits may cross a byte. */
 @inline
 export function portsAllowed(b: usize, slot: u32, port: u32, width: u32): bool {
-  if (port + width > 0x10000) return false;
+  if (port > 0x10000 - width) return false;
   const bitmap = portBitmap(b, slot);
   const wanted = ((<u32>1 << width) - 1) << (port & 7);
   const first = port >> 3;

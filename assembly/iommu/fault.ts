@@ -32,10 +32,12 @@ export function faultStatus(b: usize, bits: u32): void {
   else store<u32>(b + State.IOMMU, 1, IommuState.FAULT_EVENT);
 }
 
-/** PPF is the OR of the F bits, FRI the first record that has one. */
+/** PPF is the OR of the F bits, FRI the oldest record that has one: records are written round robin. */
 export function faultSummary(b: usize): void {
   let status = vtdGet(b, Vtd.FSTS) & ~(<u32>VtdFsts.PPF | 0xff00);
-  for (let i: u32 = 0; i < <u32>Vtd.FRCD_COUNT; i++) {
+  const next = load<u32>(b + State.IOMMU, IommuState.NEXT_FAULT);
+  for (let n: u32 = 0; n < <u32>Vtd.FRCD_COUNT; n++) {
+    const i = (next + n) & (Vtd.FRCD_COUNT - 1);
     if (vtdGet(b, Vtd.FRCD + (i << 4) + 12) >> VtdFrcd.F_BIT == 0) continue;
     status |= <u32>VtdFsts.PPF | i << VtdFsts.FRI_SHIFT;
     break;

@@ -83,6 +83,7 @@ export function iommuOpFlush(b: usize, dom: u32, dfn: u32, pages: u32): Status {
   const slot = enter(b, dom);
   count(b, Counter.IOMMU_OP_FLUSHES);
   if (slot == 0) return refused(b, Status.ABSENT);
+  if (<u64>dfn + pages > 0x100000000) return refused(b, Status.RANGE);
   const did = <u64>load<u32>(ioDomainRecord(b, slot - 1), IoDomainRecord.DID) << 16;
   const kind = did | VtdInv.DR | VtdInv.DW | VtdInv.IOTLB;
   let order: u32 = 0;

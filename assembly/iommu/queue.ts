@@ -5,7 +5,7 @@ import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdFsts, VtdInv } from '../spec/vtd';
 import { State } from '../spec/state';
 import { count } from '../memory/state';
-import { framePtr } from '../memory/windows';
+import { frameDirty, framePtr } from '../memory/windows';
 import { workDone, workRequest } from '../bus/functions';
 import { cacheKill, cacheKillContexts, cacheKillRange, cacheTag } from './cache';
 import { VTD_FUNCTION, faultStatus, vtdGet, vtdSet } from './fault';
@@ -86,7 +86,9 @@ function invalidateIotlb(b: usize, granularity: u32, did: u32, page: u64, addres
   return true;
 }
 
+/** IWC that is set already makes no new event. */
 function completionEvent(b: usize): void {
+  if (vtdGet(b, Vtd.ICS) != 0) return;
   vtdSet(b, Vtd.ICS, 1);
   const control = vtdGet(b, Vtd.IECTL);
   if (control & IECTL_IM) vtdSet(b, Vtd.IECTL, control | IECTL_IP);
@@ -100,6 +102,7 @@ function wait(b: usize, lo: u64, hi: u64): bool {
     const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
     if (ptr == 0) return false;
     store<u32>(ptr + (<u32>hi & Machine.PAGE_MASK & ~3), <u32>(lo >> 32));
+    frameDirty(b, <u32>mfn);
   }
   if (lo & VtdInv.WAIT_IF) completionEvent(b);
   return true;
@@ -165,28 +168,34 @@ export function queueDrain(b: usize, budget: u32): bool {
 export function queueTail(b: usize, value: u32): void {
   vtdSet(b, Vtd.IQT, value & 0x7fff0);
   if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) return;
-  count(b, Counter.INVALIDATION_SUBMISSIONS);
+  if (vtdGet(b, Vtd.IQT) != vtdGet(b, Vtd.IQH)) count(b, Counter.INVALIDATION_SUBMISSIONS);
   queueDrain(b, DRAIN_AT_ONCE);
 }
 
-/** CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored. */
+/** A cleared IQE: the queue goes on from the descriptor that stopped it. */
+export function queueResume(b: usize): void {
+  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) != 0) queueDrain(b, DRAIN_AT_ONCE);
+}
+
+/**
+ * CCMD with ICC set: done at once, granularity as asked. Illegal while the queue is on: ignored, and the actual
+ * granularity is then 0, as it is for a request that makes no sense.
+ */
 export function contextCommand(b: usize): void {
   const hi = vtdGet(b, Vtd.CCMD + 4);
   const lo = vtdGet(b, Vtd.CCMD);
   const granularity = (hi >> 29) & 3;
-  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) {
-    invalidateContexts(b, granularity, lo & 0xffff, lo >> 16, hi & 3);
-  }
-  vtdSet(b, Vtd.CCMD + 4, (hi & 0x67ffffff) | granularity << 27);
+  const done = load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0
+    && invalidateContexts(b, granularity, lo & 0xffff, lo >> 16, hi & 3);
+  vtdSet(b, Vtd.CCMD + 4, (hi & 0x67ffffff) | (done ? granularity << 27 : 0));
 }
 
 /** IOTLB with IVT set. */
 export function iotlbCommand(b: usize): void {
   const hi = vtdGet(b, Vtd.IOTLB + 4);
   const granularity = (hi >> 28) & 3;
-  if (load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0) {
-    const iva = <u64>vtdGet(b, Vtd.IVA + 4) << 32 | vtdGet(b, Vtd.IVA);
-    invalidateIotlb(b, granularity, hi & 0xffff, iva >> 12, <u32>iva & VtdInv.AM_MASK, (iva & VtdInv.IH) != 0);
-  }
-  vtdSet(b, Vtd.IOTLB + 4, (hi & 0x79ffffff) | granularity << 25);
+  const iva = <u64>vtdGet(b, Vtd.IVA + 4) << 32 | vtdGet(b, Vtd.IVA);
+  const done = load<u32>(b + State.IOMMU, IommuState.QUEUE_ENABLED) == 0
+    && invalidateIotlb(b, granularity, hi & 0xffff, iva >> 12, <u32>iva & VtdInv.AM_MASK, (iva & VtdInv.IH) != 0);
+  vtdSet(b, Vtd.IOTLB + 4, (hi & 0x79ffffff) | (done ? granularity << 25 : 0));
 }

@@ -1,8 +1,8 @@
 // Side effects of the unit's registers: commands take effect in the write, and GSTS shows them at once.
 import { Machine } from '../spec/machine';
-import { IommuState, Vtd, VtdFsts, VtdFrcd, VtdGcmd } from '../spec/vtd';
+import { IommuState, Vtd, VtdFrcd, VtdGcmd } from '../spec/vtd';
 import { State } from '../spec/state';
-import { contextCommand, iotlbCommand, queueTail } from './queue';
+import { contextCommand, iotlbCommand, queueResume, queueTail } from './queue';
 import { faultSummary, vtdGet, vtdSet } from './fault';
 
 /** Frame of a 64-bit base register; all ones when it lies beyond what this machine can have. */
@@ -36,8 +36,7 @@ function globalCommand(b: usize, command: u32): void {
 function statusCleared(b: usize): void {
   faultSummary(b);
   if ((vtdGet(b, Vtd.FSTS) & 0xff) == 0) vtdSet(b, Vtd.FECTL, vtdGet(b, Vtd.FECTL) & 0x80000000);
-  // a cleared IQE lets the queue go on from the descriptor that stopped it
-  queueTail(b, vtdGet(b, Vtd.IQT));
+  queueResume(b);
 }
 
 /** Clearing IM with an event pending sends it. */
@@ -66,6 +65,10 @@ export function vtdWrite(b: usize, off: u32, value: u32): void {
     case Vtd.IQT >> 2:
       queueTail(b, value);
       return;
+    case Vtd.ICS >> 2:
+      // the wait is served: a masked event is no longer pending
+      if (vtdGet(b, Vtd.ICS) == 0) vtdSet(b, Vtd.IECTL, vtdGet(b, Vtd.IECTL) & 0x80000000);
+      return;
     case Vtd.IECTL >> 2:
       eventControl(b, Vtd.IECTL, IommuState.COMPLETION_EVENT);
       return;
@@ -75,7 +78,7 @@ export function vtdWrite(b: usize, off: u32, value: u32): void {
     default:
       // a fault record's F bit was written: PPF and FRI follow
       if (off >= <u32>Vtd.FRCD && (off & 15) == 12 && value >> VtdFrcd.F_BIT != 0) faultSummary(b);
-      if ((vtdGet(b, Vtd.FSTS) & (VtdFsts.PPF | VtdFsts.PFO)) == 0) {
+      if ((vtdGet(b, Vtd.FSTS) & 0xff) == 0) {
         vtdSet(b, Vtd.FECTL, vtdGet(b, Vtd.FECTL) & 0x80000000);
       }
   }

@@ -94,14 +94,14 @@ function superpageSplit(b: usize, ptr: usize, level: u32): bool {
   return true;
 }
 
-/** Level and state of the entry that decides about a page: walks down until a leaf or a gap. */
+/** Entry that decides about a page, a leaf or a gap (R and W clear), with its level in bits 63:56. */
 function leafFind(b: usize, record: usize, dfn: u64): u64 {
   let table = load<u32>(record, IoDomainRecord.ROOT_MFN);
   let at = load<u32>(record, IoDomainRecord.LEVELS);
   while (true) {
     const ptr = slotPtr(b, table, dfn, at);
     const pte = ptr == 0 ? 0 : load<u64>(ptr);
-    if ((pte & 3) == 0) return 0;
+    if ((pte & 3) == 0) return <u64>at << 56;
     if (at == 1 || (pte & VtdPte.SP) != 0) return pte | <u64>at << 56;
     table = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
     at--;
@@ -110,7 +110,7 @@ function leafFind(b: usize, record: usize, dfn: u64): u64 {
 
 /** Whether a page is mapped in the IO domain. */
 export function ioPageMapped(b: usize, slot: u32, dfn: u32): bool {
-  return ioDomainPresent(b, slot) && leafFind(b, ioDomainRecord(b, slot), dfn) != 0;
+  return ioDomainPresent(b, slot) && (leafFind(b, ioDomainRecord(b, slot), dfn) & 3) != 0;
 }
 
 /** Maps one leaf of `level` (1: 4 KiB, 2: 2 MiB, 3: 1 GiB). */
@@ -134,7 +134,7 @@ export function ioMap(b: usize, slot: u32, dfn: u32, mfn: u32, pages: u32, right
   if (!ioDomainPresent(b, slot)) return Status.ABSENT;
   if ((rights & 3) == 0 || <u64>dfn + pages > 0x100000000 || <u64>mfn + pages > <u64>Machine.MFN_LIMIT) return Status.RANGE;
   const record = ioDomainRecord(b, slot);
-  for (let i: u32 = 0; i < pages; i++) if (leafFind(b, record, dfn + i) != 0) return Status.IN_USE;
+  for (let i: u32 = 0; i < pages; i++) if ((leafFind(b, record, dfn + i) & 3) != 0) return Status.IN_USE;
   let done: u32 = 0;
   while (done < pages) {
     const level = largestLeaf(b, record, dfn + done, mfn + done, pages - done);
@@ -165,17 +165,19 @@ export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
   if (!ioDomainPresent(b, slot)) return Status.ABSENT;
   if (<u64>dfn + pages > 0x100000000) return Status.RANGE;
   const record = ioDomainRecord(b, slot);
-  let done: u32 = 0;
-  while (done < pages) {
-    const leaf = leafFind(b, record, dfn + done);
+  const end = <u64>dfn + pages;
+  let at = <u64>dfn;
+  while (at < end) {
+    const leaf = leafFind(b, record, at);
     let level = <u32>(leaf >> 56);
-    if (level == 0) {
-      done++;
+    const whole = <u64>1 << <u64>(9 * (level - 1));
+    if ((leaf & 3) == 0) {
+      // past the whole gap at once: a guest may name all of 2^32 pages
+      at = (at & ~(whole - 1)) + whole;
       continue;
     }
-    const whole: u32 = 1 << (9 * (level - 1));
-    if (((dfn + done) & (whole - 1)) != 0 || pages - done < whole) level = 1;
-    const ptr = entryFor(b, record, dfn + done, level, true);
+    if ((at & (whole - 1)) != 0 || end - at < whole) level = 1;
+    const ptr = entryFor(b, record, at, level, true);
     if (ptr == 0) return Status.FULL;
     const size: u32 = 1 << (9 * (level - 1));
     const mfn = <u32>((load<u64>(ptr) & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
@@ -183,7 +185,7 @@ export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
     count(b, Counter.PTES_WRITTEN);
     for (let i: u32 = 0; i < size; i++) frameRelease(b, mfn + i);
     store<u64>(record, load<u64>(record, IoDomainRecord.LEAVES) - 1, IoDomainRecord.LEAVES);
-    done += size;
+    at += size;
   }
   return Status.OK;
 }

@@ -14,7 +14,8 @@ export const NO_TRANSLATION: u64 = u64.MAX_VALUE;
 
 /** Address bits of a table entry that this machine has (mfn of 28 bits); the others up to 51 are reserved. */
 const ADDRESS_MASK: u64 = 0x000000fffffff000;
-const ADDRESS_RESERVED: u64 = 0x000fff0000000000;
+/** TM (bit 62) is reserved too: there are no device TLBs. */
+const ADDRESS_RESERVED: u64 = 0x400fff0000000000;
 
 // a context in the cache: 63:24 root frame, 23:8 domain id, 6:4 address width, 3:2 translation type, 1 FPD, 0 valid
 @inline
@@ -185,14 +186,15 @@ export function translate(b: usize, fn: u32, iova: u64, write: bool): u64 {
   const sid = load<u32>(functionRecord(b, fn), FunctionRecord.SID);
   const context = contextFind(b, fn, sid, iova, !write);
   if (context == 0) return NO_TRANSLATION;
+  // AW 1, 2, 3: 39, 48, 57 bits
+  const width = 30 + 9 * (context >> 4 & 7);
   if ((context & 0xc) == (<u64>VtdContext.TT_PASS_THROUGH << 2)) {
-    if (iova >> <u64>Vtd.MGAW == 0) return iova;
+    if (iova >> width == 0) return iova;
     faultRecord(b, sid, iova, VtdFault.BEYOND_WIDTH, !write, (context & 2) != 0);
     return NO_TRANSLATION;
   }
   count(b, Counter.TRANSLATIONS);
-  // AW 1, 2, 3: 39, 48, 57 bits
-  if (iova >> (30 + 9 * (context >> 4 & 7)) != 0) {
+  if (iova >> width != 0) {
     faultRecord(b, sid, iova, VtdFault.BEYOND_WIDTH, !write, (context & 2) != 0);
     return NO_TRANSLATION;
   }

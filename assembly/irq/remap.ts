@@ -50,7 +50,8 @@ export function interruptRequest(b: usize, sid: u32, addressLo: u32, data: u32):
   }
   const handle = ((addressLo >> 5) & 0x7fff) | (addressLo & 4) << 13;
   const index = handle + (addressLo & 8 ? data & 0xffff : 0);
-  if (addressLo & 8 ? data >> 16 != 0 : data != 0) {
+  // without a sub-handle the data says nothing: an I/O APIC puts its vector there
+  if ((addressLo & 8) != 0 && data >> 16 != 0) {
     return blocked(b, sid, index & 0xffff, VtdFault.IR_REQUEST_RESERVED, false);
   }
   if (index >> load<u32>(iommu, IommuState.IRT_SHIFT) != 0) {

@@ -36,13 +36,22 @@ export function frameDirty(b: usize, mfn: u32): void {
   store<u32>(ptr, load<u32>(ptr) | (<u32>1 << (mfn & 31)));
 }
 
+@inline
+function overlaps(first: u32, frames: u32, low: u32, high: u32): bool {
+  return first <= high && <u64>first + frames > <u64>low;
+}
+
 /**
  * Maps `frames` frames of RAM from `firstMfn` on at linear address `ptr`. Refused (RANGE) when it runs out of the
- * memory, over 28 bits of mfn, or over another window; FULL when all 16 windows are taken.
+ * memory, over 28 bits of mfn, over another window, or over what is never RAM (ECAM, the unit's registers, the
+ * interrupt window); FULL when all 16 windows are taken.
  */
 export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32): Status {
   if (frames == 0 || <u64>firstMfn + frames > <u64>Machine.MFN_LIMIT || ptr == 0) return Status.RANGE;
   if (<u64>ptr + (<u64>frames << Machine.PAGE_SHIFT) > <u64>memory.size() << 16) return Status.RANGE;
+  if (overlaps(firstMfn, frames, Machine.ECAM_FIRST_MFN, Machine.ECAM_LAST_MFN)
+    || overlaps(firstMfn, frames, Machine.VTD_MFN, Machine.VTD_MFN)
+    || overlaps(firstMfn, frames, Machine.MSI_FIRST_MFN, Machine.MSI_LAST_MFN)) return Status.RANGE;
   let free: i32 = -1;
   for (let i: i32 = 0; i < Machine.WINDOWS; i++) {
     const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;

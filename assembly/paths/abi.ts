@@ -1,6 +1,6 @@
 // The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
 // address comes as two halves, a time as a whole number of ns in an f64.
-import { Abi, BarRecord, FrameRecord, State, StateSize } from '../spec/state';
+import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '../spec/state';
 import { Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
@@ -8,7 +8,7 @@ import { setBase, stateBase } from '../memory/state';
 import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
-import { barRecord, functionPresent, workRequest } from '../bus/functions';
+import { barRecord, functionPresent, functionRecord, workRequest } from '../bus/functions';
 import { barMap } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
@@ -18,7 +18,7 @@ import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
 import { crcSetup } from '../ring/link';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
-import { dmaFlush as flush, dmaMap as map, dmaUnmap as unmap } from '../drivers/dma-map';
+import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
@@ -129,6 +129,12 @@ export function portsSet(slot: u32, first: u32, number: u32, allow: u32): Status
 
 // ---- functions
 
+/** The IOMMU is present, but no PCI function: it has no config space. */
+@inline
+function hasConfig(b: usize, fn: u32): bool {
+  return functionPresent(b, fn) && load<u32>(functionRecord(b, fn), FunctionRecord.CONFIG_SIZE) != 0;
+}
+
 /** Index of a page of a BAR, for the control plane that fills it: offset of its record, 0 when there is none. */
 export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
   const b = stateBase();
@@ -140,7 +146,7 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 
 /** After the control plane has filled a function's record and config space: derive the rest. */
 export function functionApply(fn: u32): void {
-  config.configApply(stateBase(), fn);
+  if (hasConfig(stateBase(), fn)) config.configApply(stateBase(), fn);
 }
 
 /** Maps a BAR without config space (the IOMMU's register page), or takes it out of decode. */
@@ -149,7 +155,7 @@ export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void 
 }
 
 export function functionReset(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) config.functionReset(stateBase(), fn);
+  if (hasConfig(stateBase(), fn)) config.functionReset(stateBase(), fn);
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
@@ -176,11 +182,11 @@ export function registerWrite(fn: u32, bar: u32, off: u32, width: u32, lo: u32, 
 }
 
 export function configRead(fn: u32, off: u32, width: u32): u32 {
-  return functionPresent(stateBase(), fn) ? config.configRead(stateBase(), fn, off, width) : 0xffffffff;
+  return hasConfig(stateBase(), fn) ? config.configRead(stateBase(), fn, off, width) : 0xffffffff;
 }
 
 export function configWrite(fn: u32, off: u32, width: u32, value: u32): void {
-  if (functionPresent(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
+  if (hasConfig(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
 }
 
 export function portRead(port: u32, width: u32): u32 {
@@ -301,6 +307,11 @@ export function dmaUnmap(mapOff: u32, lo: u32, hi: u32, va: u32, size: u32, dire
 
 export function dmaFlush(mapOff: u32): void {
   flush(stateBase(), stateBase() + mapOff);
+}
+
+/** The flush queue's timer: flushes when its time has come. */
+export function dmaTimer(mapOff: u32): void {
+  timer(stateBase(), stateBase() + mapOff);
 }
 
 // ---- DMA by a device that is not one of ours: `src` and `dst` are offsets in the state's heap

@@ -45,8 +45,21 @@ function ramStore(ptr: usize, width: u32, lo: u32, hi: u32): void {
   }
 }
 
-/** Over two pages: byte by byte, each through its own page. */
+/** Whether the gate lets an access to this page through. */
+function pageAllowed(b: usize, dom: u32, address: u64, write: bool): bool {
+  if (address >> 40 != 0) return false;
+  const entry = guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
+  const kind = entry >> MapEntry.KIND_SHIFT;
+  if (kind == MapEntry.NONE || (write && (entry >> MapEntry.WRITABLE_BIT & 1) == 0)) return false;
+  return kind == MapEntry.MMIO || framePtr(b, entry & MapEntry.MFN_MASK) != 0;
+}
+
+/** Over two pages: byte by byte, each through its own page; refused as a whole when one of the pages is. */
 export function guestLoadSplit(b: usize, dom: u32, address: u64, width: u32): u32 {
+  if (!pageAllowed(b, dom, address, false) || !pageAllowed(b, dom, address + width - 1, false)) {
+    accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
+    return ones(b, Status.REFUSED);
+  }
   let lo: u32 = 0;
   let hi: u32 = 0;
   let worst: Status = Status.OK;
@@ -62,6 +75,10 @@ export function guestLoadSplit(b: usize, dom: u32, address: u64, width: u32): u3
 }
 
 export function guestStoreSplit(b: usize, dom: u32, address: u64, width: u32, lo: u32, hi: u32): void {
+  if (!pageAllowed(b, dom, address, true) || !pageAllowed(b, dom, address + width - 1, true)) {
+    accessRefused(b, dom, RefusedKind.STORE, <u32>address, <u32>(address >> 32));
+    return result(b, Status.REFUSED);
+  }
   let worst: Status = Status.OK;
   for (let i: u32 = 0; i < width; i++) {
     guestStore(b, dom, address + i, 1, (i < 4 ? lo >> (i << 3) : hi >> ((i - 4) << 3)) & 0xff, 0);
@@ -134,7 +151,7 @@ function configTarget(b: usize): i32 {
 /** A port without any gate: the host's own access, and what stands behind a guest's that was let through. */
 export function portRead(b: usize, port: u32, width: u32): u32 {
   result(b, Status.OK);
-  if (port + width > 0x10000 || (port & 3) + width > 4) return ones(b, Status.NOTHING);
+  if (port > 0x10000 - width || (port & 3) + width > 4) return ones(b, Status.NOTHING);
   const holder = portHolder(b, port);
   if (holder == PortEntry.NONE) return ones(b, Status.NOTHING);
   if (holder == PortEntry.CONFIG_ADDRESS) {
@@ -153,7 +170,7 @@ export function portRead(b: usize, port: u32, width: u32): u32 {
 
 export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
   result(b, Status.OK);
-  const holder = port + width > 0x10000 || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
+  const holder = port > 0x10000 - width || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
   if (holder == PortEntry.NONE) return result(b, Status.NOTHING);
   if (holder == PortEntry.CONFIG_ADDRESS) {
     if (width != 4) return result(b, Status.WIDTH);

@@ -39,6 +39,10 @@ function dwordRead(b: usize, page: usize, off: u32, width: u32, flag: u32): u32 
       return narrow(cellLoad(cell), off, width);
     }
   }
+  if (flag != 8 && (off & (width - 1)) != 0) {
+    statusSet(b, Status.WIDTH);
+    return 0xffffffff;
+  }
   return narrow(load<u32>(page, DevicePage.CONSTANT), off, width);
 }
 

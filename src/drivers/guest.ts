@@ -5,6 +5,13 @@ import type { ConfigAccess } from '../pci/access';
 
 export type Width = 1 | 2 | 4;
 
+/** Something that a driver does at a time of its own. */
+export interface DriverTimer {
+  /** Virtual time in ns, Infinity when nothing is due. */
+  deadline(): number;
+  fire(): void;
+}
+
 /**
  * What a driver in a guest may use, and all that it uses: its own memory, its rights, hypercalls. The machine gives
  * one to each domain.
@@ -32,6 +39,8 @@ export interface Guest {
   takeEvent(port: number): boolean;
   /** Does deferred work of the machine until nothing is left, as time passes. */
   wait(ns?: number): void;
+  /** A timer that runs as long as the guest does. */
+  addTimer(timer: DriverTimer): void;
 }
 
 export interface DmaOptions {
@@ -77,6 +86,16 @@ export class DmaMapper {
     set(DmaMap.BOUNCE_COUNT, bounce);
     engine.exports.dmaMapSetup(this.off);
     if (options.age !== undefined && (options.mode === 'strict' || options.mode === 'lazy')) this.#age(options.age);
+    this.#startTimer(guest, options);
+  }
+
+  #startTimer(guest: Guest, options: DmaOptions): void {
+    const { engine } = guest;
+    if (options.mode !== 'lazy') return;
+    guest.addTimer({
+      deadline: () => engine.word64(this.off + DmaMap.QUEUE_DEADLINE) || Infinity,
+      fire: () => engine.exports.dmaTimer(this.off),
+    });
   }
 
   /**

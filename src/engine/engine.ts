@@ -95,6 +95,12 @@ export class Engine {
     const measure = await Engine.measure(options);
     const base = options.state ?? WASM_PAGE;
     const ram = options.ram ?? Math.ceil((base + measure.state.size) / WASM_PAGE) * WASM_PAGE;
+    checkPlace('state', base, measure.state.align);
+    checkPlace('ram', ram, measure.ram.align);
+    if (base < ram + measure.ram.size && ram < base + measure.state.size) {
+      throw new PortcullisError('ENGINE_OPTION', `the state (${measure.state.size} bytes at ${base}) and RAM `
+        + `(${measure.ram.size} bytes at ${ram}) overlap; move one of them`, { base, ram });
+    }
     const end = Math.max(base + measure.state.size, ram + measure.ram.size);
     const memory = options.memory ?? newMemory(end);
     if (end > memory.buffer.byteLength) growMemory(memory, end);
@@ -230,6 +236,12 @@ export class Engine {
   slice(): Uint8Array {
     return this.bytes.slice(this.base + State.SLICE, this.base + this.stateSize);
   }
+}
+
+function checkPlace(name: string, value: number, align: number): void {
+  if (Number.isInteger(value) && value > 0 && value % align === 0) return;
+  throw new PortcullisError('ENGINE_OPTION', `${name} is ${value}; it must be a positive whole number that ${align} divides`,
+    { name, value, align });
 }
 
 function newMemory(bytes: number): WebAssembly.Memory {

@@ -13,6 +13,7 @@ export interface EngineExports {
   dmaFlush(mapOff: number): void;
   dmaMap(mapOff: number, va: number, size: number, direction: number): number;
   dmaMapSetup(mapOff: number): void;
+  dmaTimer(mapOff: number): void;
   dmaUnmap(mapOff: number, lo: number, hi: number, va: number, size: number, direction: number): void;
   domainCreate(slot: number, domid: number, flags: number): number;
   domainDestroy(slot: number): number;

@@ -1,5 +1,5 @@
 import { Msi, Pci, PciCommand } from '../../assembly/spec/pci';
-import type { Guest, Width } from '../drivers/guest';
+import type { DriverTimer, Guest, Width } from '../drivers/guest';
 import type { Engine } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { type ConfigAccess, configByPorts, machinePorts } from '../pci/access';
@@ -15,6 +15,7 @@ export class DomainGuest implements Guest {
   readonly domain: Domain;
   readonly #hypervisor: Hypervisor;
   readonly #service: (ns: number) => void;
+  readonly timers: DriverTimer[] = [];
   /** Pages handed out; the first is the shared page. */
   #next = SHARED_INFO_PFN + 1;
   readonly #taken = new Set<number>();
@@ -129,6 +130,10 @@ export class DomainGuest implements Guest {
 
   wait(ns = 0): void {
     this.#service(ns);
+  }
+
+  addTimer(timer: DriverTimer): void {
+    this.timers.push(timer);
   }
 }
 

@@ -6,6 +6,7 @@ import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
 import { LinkHandle } from '../devices/links/link';
+import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByPorts, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
@@ -178,6 +179,17 @@ export class Machine {
     this.#functions.delete(routing);
   }
 
+  /** Timers of the drivers in the domains that there are. */
+  #timers(): DriverTimer[] {
+    return this.hypervisor.domains.flatMap(({ domid }) => this.#guests.get(domid)?.timers ?? []);
+  }
+
+  /** The next time at which something is due, Infinity when nothing is. */
+  #nextDeadline(): number {
+    const device = this.engine.exports.nextDeadline();
+    return Math.min(device < 0 ? Infinity : device, ...this.#timers().map((timer) => timer.deadline()));
+  }
+
   /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
   run(ns = 0): void {
     const { engine } = this;
@@ -185,8 +197,9 @@ export class Machine {
     for (;;) {
       while (engine.exports.service(engine.now, 0x7fffffff) === 1) { /* more */ }
       this.hypervisor.deliverInterrupts();
-      const deadline = engine.exports.nextDeadline();
-      if (deadline < 0 || deadline > end || deadline <= engine.now) break;
+      for (const timer of this.#timers()) if (timer.deadline() <= engine.now) timer.fire();
+      const deadline = this.#nextDeadline();
+      if (deadline > end || deadline <= engine.now) break;
       engine.exports.service(deadline, 0);
     }
     if (engine.exports.service(end, 0x7fffffff) === 1) while (engine.exports.service(end, 0x7fffffff) === 1) { /* more */ }

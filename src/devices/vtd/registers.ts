@@ -40,7 +40,7 @@ export const VTD_REGISTERS: RegisterTable = { bar: 0, size: 4096, constant: 0, r
   row('IQT_HI', Vtd.IQT + 4, 0, 0, RW, ''),
   row('IQA', Vtd.IQA, 0, 0xfffff007, RW, 'invalidation queue: base, 2^QS pages'),
   row('IQA_HI', Vtd.IQA + 4, 0, 0xffffffff, RW, ''),
-  row('ICS', Vtd.ICS, 0, 0, RW, 'invalidation wait complete', 0x1),
+  row('ICS', Vtd.ICS, 0, 0, EFFECT, 'invalidation wait complete', 0x1),
   row('IECTL', Vtd.IECTL, 0x80000000, 0x80000000, EFFECT, 'completion event mask and pending'),
   row('IEDATA', Vtd.IEDATA, 0, 0x0000ffff, RW, ''),
   row('IEADDR', Vtd.IEADDR, 0, 0xfffffffc, RW, ''),

@@ -29,7 +29,7 @@ export class Hypervisor {
   readonly iommu: IommuDriver | undefined;
   readonly #domains = new Map<number, Domain>();
   readonly #free: number[];
-  readonly #vectors = new Map<number, { domid: number; port: number }>();
+  readonly #vectors = new Map<number, { domid: number; port: number; routing: number }>();
   readonly #functions = new Map<number, number>();
   #nextDomid = 0;
 
@@ -98,7 +98,6 @@ export class Hypervisor {
     const domain = this.domain(domid);
     for (const routing of [...domain.assigned]) this.deassignDevice(domid, routing);
     this.#dropIoDomain(domain);
-    for (const [vector, target] of [...this.#vectors]) if (target.domid === domid) this.#vectors.delete(vector);
     this.engine.exports.domainDestroy(domain.slot);
     for (const mfn of domain.p2m) {
       // a frame that something still holds stays out of use: it would be reachable
@@ -147,6 +146,9 @@ export class Hypervisor {
   /** XEN_DOMCTL_memory_mapping: I/O memory into an HVM guest's map; the domain must have the right to it. */
   memoryMapping(domid: number, firstGfn: number, firstMfn: number, count: number, add: boolean): void {
     const domain = this.domain(domid);
+    if (firstMfn <= VTD_MFN && VTD_MFN < firstMfn + count) {
+      throw new HypercallError('EPERM', 'the registers of the IOMMU are mapped for no domain', { domid, firstMfn, count });
+    }
     if (!domain.iomem.has(firstMfn, firstMfn + count - 1)) {
       throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frames ${firstMfn} to `
         + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
@@ -289,6 +291,10 @@ export class Hypervisor {
     const fn = this.#functions.get(routing) as number;
     this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
     this.iommu?.block(routing);
+    this.iommu?.releaseInterrupts(routing);
+    for (const [vector, target] of [...this.#vectors]) {
+      if (target.routing === routing && target.domid === domid) this.#vectors.delete(vector);
+    }
     if (domain.assigned.size === 0) this.#dropIoDomain(domain);
   }
 
@@ -300,10 +306,14 @@ export class Hypervisor {
    */
   bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
     const domain = this.domain(domid);
-    const vector = FIRST_VECTOR + this.#vectors.size;
+    if (!domain.assigned.has(routing)) {
+      throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
+    }
+    let vector = FIRST_VECTOR;
+    while (this.#vectors.has(vector)) vector++;
     if (vector > 0xef) throw new HypercallError('ENOMEM', 'no interrupt vector is left (0x30 to 0xef)');
     const port = domain.nextPort++;
-    this.#vectors.set(vector, { domid, port });
+    this.#vectors.set(vector, { domid, port, routing });
     if (this.iommu !== undefined) return { vector, port, ...this.iommu.remapInterrupt(routing, vector, 0) };
     return { vector, port, address: 0xfee00000, data: vector };
   }

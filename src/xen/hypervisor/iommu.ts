@@ -41,7 +41,8 @@ export class IommuDriver {
   readonly #root: number;
   readonly #contexts = new Map<number, number>();
   readonly #interrupts: number;
-  #nextInterrupt = 0;
+  /** Requester that each entry of the remap table is for. */
+  readonly #interruptOwners = new Map<number, number>();
 
   /** Brings the unit up: queue, interrupt remapping, root table, fault event, translation. */
   constructor(engine: Engine) {
@@ -162,8 +163,10 @@ export class IommuDriver {
    * requester may use it (SVT = 1).
    */
   remapInterrupt(requester: number, vector: number, destination: number): { address: number; data: number } {
-    const index = this.#nextInterrupt++;
+    let index = 0;
+    while (this.#interruptOwners.has(index)) index++;
     if (index >= IRT_ENTRIES) throw new PortcullisError('NO_INTERRUPT_ENTRY', 'the interrupt-remap table is full (256 entries)');
+    this.#interruptOwners.set(index, requester);
     const entry = this.#entry(this.#interrupts, index);
     entry.setUint32(12, 0, true);
     entry.setUint32(8, requester | 1 << 18, true);
@@ -172,6 +175,16 @@ export class IommuDriver {
     this.#invalidate(VtdInv.INTERRUPT | 1 << 4, index);
     // handle 14:0 in bits 19:5, bit 15 in bit 2; bit 4: remappable; no sub-handle, so the data is 0
     return { address: (0xfee00000 | (index & 0x7fff) << 5 | (index >> 15) << 2 | 0x10) >>> 0, data: 0 };
+  }
+
+  /** Takes every remap-table entry of a requester back: it can send no interrupt any more. */
+  releaseInterrupts(requester: number): void {
+    for (const [index, owner] of [...this.#interruptOwners]) {
+      if (owner !== requester) continue;
+      this.#entry(this.#interrupts, index).setUint32(0, 0, true);
+      this.#invalidate(VtdInv.INTERRUPT | 1 << 4, index);
+      this.#interruptOwners.delete(index);
+    }
   }
 
   /** Takes the fault records, oldest first, and clears them as software does: F bits, then the status. */
