@@ -4,7 +4,7 @@ import { PortcullisError } from '../errors';
 import { E1000Driver } from '../drivers/e1000';
 import { EduDriver } from '../drivers/edu';
 import type { DmaOptions } from '../drivers/guest';
-import { Machine } from '../machine/machine';
+import { Machine, type MachineHost } from '../machine/machine';
 import type { DomainGuest } from '../machine/guest';
 import type { Domain } from '../xen/hypervisor/domain';
 import { BYSTANDER, NIC, type Setup, machineFor } from './matrix';
@@ -15,13 +15,16 @@ const SLICE = 1024;
 /** Warm-up: the magazines fill, and the flush queue comes round several times. */
 const WARM_UP = 4096;
 
-export interface CellOptions {
+export interface CellOptions extends MachineHost {
   seed: number;
   batch: number;
   allocator: 'magazine' | 'tree';
-  memory?: WebAssembly.Memory;
   /** Another way to bus addresses than the policy's: for a driver that is broken. */
   mode?: DmaOptions['mode'];
+}
+
+function hostOf({ memory, state, ram }: MachineHost): MachineHost {
+  return { ...(memory && { memory }), ...(state !== undefined && { state }), ...(ram !== undefined && { ram }) };
 }
 
 /** A machine with a guest that has the NIC and forwards, and a bystander device that is not the guest's. */
@@ -70,8 +73,7 @@ export class Cell {
 
   static async create(setup: Setup, workload: Workload, options: CellOptions): Promise<Cell> {
     const heap = workload.store.image.length + (2 << 20);
-    const machine = await Machine.create(machineFor(setup, options.seed, heap),
-      options.memory === undefined ? {} : { memory: options.memory });
+    const machine = await Machine.create(machineFor(setup, options.seed, heap), hostOf(options));
     return new Cell(machine, setup, workload, options);
   }
 

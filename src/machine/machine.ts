@@ -19,8 +19,11 @@ import { DomainGuest } from './guest';
 import { parseSize } from './size';
 
 export interface MachineHost {
-  /** A memory to put the machine into; what lay there is zeroed. By default the machine makes its own. */
+  /** A memory to put the machine into, shared or not; what lay there is zeroed. By default it makes its own. */
   memory?: WebAssembly.Memory;
+  /** Byte offsets in that memory of the engine's state and of RAM. By default the state is at 64 KiB, RAM behind it. */
+  state?: number;
+  ram?: number;
 }
 
 export interface DomainConfig {
@@ -71,7 +74,7 @@ export class Machine {
     const resolved = resolveDescription(description);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
-      ...(host.memory === undefined ? {} : { memory: host.memory }),
+      ...host,
     };
     return new Machine(await Engine.create(options), resolved);
   }
