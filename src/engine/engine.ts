@@ -15,7 +15,7 @@ export interface EngineOptions {
   /** Bytes for config spaces, registers, devices, links and drivers (default 4 MiB). */
   heapBytes?: number;
   caches?: Partial<CacheGeometry>;
-  /** The host's memory; without one the engine makes its own. */
+  /** The host's memory, shared or not; without one the engine makes its own, not shared. */
   memory?: WebAssembly.Memory;
   /** Byte offsets in that memory of the state and of RAM; both are zeroed. By default the state is at 64 KiB. */
   state?: number;

@@ -69,16 +69,32 @@ export interface EngineExports {
   windowUnmap(firstMfn: number): number;
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+let plain: Promise<WebAssembly.Module> | undefined;
+let shared: Promise<WebAssembly.Module> | undefined;
 
 /** The engine's bytes, as in `portcullis/engine.wasm`. */
 export function engineBytes(): Uint8Array {
   return wasmBytes;
 }
 
-/** Instantiates the engine on a memory. The module is compiled once and kept. */
+/** Whether a memory can be given to other threads. The buffer of one that came from another realm is no instanceof. */
+export function isShared(memory: WebAssembly.Memory): boolean {
+  return Object.prototype.toString.call(memory.buffer) === '[object SharedArrayBuffer]';
+}
+
+async function compileShared(): Promise<WebAssembly.Module> {
+  const { sharedBytes } = await import('./shared-artefact');
+  return WebAssembly.compile(sharedBytes as BufferSource);
+}
+
+/**
+ * Instantiates the engine on a memory: a shared memory and one that is not need each its own artefact. A module is
+ * compiled once and kept. A second thread does the same on the same memory, and then calls `init` with the base.
+ */
 export async function instantiate(memory: WebAssembly.Memory): Promise<EngineExports> {
-  compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
-  const instance = await WebAssembly.instantiate(await compiled, { env: { memory } });
+  const module = isShared(memory)
+    ? shared ??= compileShared()
+    : plain ??= WebAssembly.compile(wasmBytes as BufferSource);
+  const instance = await WebAssembly.instantiate(await module, { env: { memory } });
   return instance.exports as unknown as EngineExports;
 }

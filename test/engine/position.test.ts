@@ -4,6 +4,7 @@ import { generateStore } from '../../src/devices/links/store';
 import { Cell } from '../../src/lab/cell';
 import { type Setup, setupOf } from '../../src/lab/matrix';
 import type { MachineHost } from '../../src/machine/machine';
+import { newMemory } from '../helpers/artefact';
 import { differencesOf, evidenceOf, type Evidence } from '../helpers/evidence';
 
 const MIB = 2 ** 20;
@@ -21,7 +22,7 @@ const PLACES: Array<[name: string, place: Omit<MachineHost, 'memory'>]> = [
 const stream = { name: 'imix', store: generateStore('imix', 'imix', 128, 3), packets: PACKETS };
 
 async function run(setup: Setup, place: Omit<MachineHost, 'memory'>): Promise<Evidence> {
-  const memory = new WebAssembly.Memory({ initial: 3072 * MIB / 65536 });
+  const memory = newMemory(3072 * MIB);
   const cell = await Cell.create(setup, stream, { seed: 7, batch: 32, allocator: 'magazine', memory, ...place });
   cell.forward(PACKETS);
   // the other device too: DMA with a deadline, MSI through the remap table
