@@ -5,6 +5,7 @@ export {
   functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionPowerOn, functionReset, guestIn,
   guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
   invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
-  iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService, service, setup,
+  iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService,
+  resultHigh, resultStatus, service, setup,
   tableFrameGive, tableFrameTake, windowMap, windowUnmap,
 } from './paths/abi';

@@ -1,10 +1,12 @@
-// The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
-// address comes as two halves, a time as a whole number of ns in an f64.
+// The exports. Each takes the engine (see memory/lock.ts) and with it the state base into a local, once, and hands it
+// on; those that read a word or two need not. Integers in, integers out: a 64-bit address comes as two halves, a time
+// as a whole number of ns in an f64.
 import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '../spec/state';
 import { Machine } from '../spec/machine';
-import { Status } from '../spec/status';
+import { Service, Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
 import { setBase, stateBase } from '../memory/state';
+import { busy, enter, lastHigh, lastStatus, leave, left } from '../memory/lock';
 import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
@@ -27,6 +29,9 @@ import * as guest from './guest';
 import * as registers from './registers';
 import { serviceRun } from './service';
 
+/** What a read gives that was not done. */
+const ONES: u32 = 0xffffffff;
+
 @inline
 function join(lo: u32, hi: u32): u64 {
   return <u64>hi << 32 | lo;
@@ -48,9 +53,19 @@ export function init(base: u32): Status {
   return Status.OK;
 }
 
+/** Status of this instance's last call, and the high half of its last eight-byte read. */
+export function resultStatus(): u32 {
+  return lastStatus();
+}
+
+export function resultHigh(): u32 {
+  return lastHigh();
+}
+
 /** First use of zeroed state: free lists, CRC table, empty caches of the geometry given. */
 export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32, pwc512g: u32, contexts: u32): void {
-  const b = stateBase();
+  const b = enter();
+  if (busy(b)) return;
   crcSetup(b);
   const pages = load<u32>(b, State.PAGES_COUNT);
   for (let i: u32 = 0; i < pages; i++) {
@@ -64,16 +79,19 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
   cacheSetup(b + load<u32>(b, State.POOL_PWC_512G), pwc512g, pwc512g);
   cacheSetup(b + load<u32>(b, State.POOL_CONTEXT_CACHE), contexts, contexts);
   store<u64>(b + State.IOMMU, 1, IommuState.CLOCK);
+  left(b);
 }
 
 // ---- machine memory
 
 export function windowMap(firstMfn: u32, number: u32, ptr: u32): Status {
-  return windows.windowMap(stateBase(), firstMfn, number, ptr);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, windows.windowMap(b, firstMfn, number, ptr));
 }
 
 export function windowUnmap(firstMfn: u32): Status {
-  return windows.windowUnmap(stateBase(), firstMfn);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, windows.windowUnmap(b, firstMfn));
 }
 
 /** Linear address of a frame of RAM, 0 when there is none. */
@@ -82,7 +100,8 @@ export function framePtr(mfn: u32): u32 {
 }
 
 export function frameAssign(mfn: u32, domid: u32, kind: u32): Status {
-  return frames.frameAssign(stateBase(), mfn, domid, kind);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, frames.frameAssign(b, mfn, domid, kind));
 }
 
 export function frameOwner(mfn: u32): u32 {
@@ -97,34 +116,43 @@ export function frameRefs(mfn: u32): u32 {
 
 /** Puts a frame of the hypervisor on the stack that IOMMU tables are taken from. */
 export function tableFrameGive(mfn: u32): void {
-  frames.tableFrameGive(stateBase(), mfn);
+  const b = enter();
+  if (busy(b)) return;
+  frames.tableFrameGive(b, mfn);
+  left(b);
 }
 
 /** Takes one off it, for the hypervisor's root table, queue and status word; 0 when there is none. */
 export function tableFrameTake(): u32 {
-  return frames.tableFrameTake(stateBase());
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, frames.tableFrameTake(b));
 }
 
 // ---- domains and rights
 
 export function domainCreate(slot: u32, domid: u32, flags: u32): Status {
-  return domains.domainCreate(stateBase(), slot, domid, flags);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.domainCreate(b, slot, domid, flags));
 }
 
 export function domainDestroy(slot: u32): Status {
-  return domains.domainDestroy(stateBase(), slot);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.domainDestroy(b, slot));
 }
 
 export function guestMapSet(slot: u32, page: u32, entry: u32): Status {
-  return domains.guestMapSet(stateBase(), slot, page, entry);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.guestMapSet(b, slot, page, entry));
 }
 
 export function guestMapGet(slot: u32, page: u32): u32 {
-  return domains.domainPresent(stateBase(), slot) ? domains.guestMapGet(stateBase(), slot, page) : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, domains.domainPresent(b, slot) ? domains.guestMapGet(b, slot, page) : 0);
 }
 
 export function portsSet(slot: u32, first: u32, number: u32, allow: u32): Status {
-  return domains.portsSet(stateBase(), slot, first, number, allow != 0);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.portsSet(b, slot, first, number, allow != 0));
 }
 
 // ---- functions
@@ -146,79 +174,118 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 
 /** After the control plane has filled a function's record and config space: derive the rest. */
 export function functionApply(fn: u32): void {
-  if (hasConfig(stateBase(), fn)) config.configApply(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (hasConfig(b, fn)) config.configApply(b, fn);
+  left(b);
 }
 
 /** Maps a BAR without config space (the IOMMU's register page), or takes it out of decode. */
 export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void {
-  if (functionPresent(stateBase(), fn) && bar < <u32>Machine.BARS) barMap(stateBase(), fn, bar, place != 0, join(lo, hi));
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn) && bar < <u32>Machine.BARS) barMap(b, fn, bar, place != 0, join(lo, hi));
+  left(b);
 }
 
 export function functionReset(fn: u32): void {
-  if (hasConfig(stateBase(), fn)) config.functionReset(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (hasConfig(b, fn)) config.functionReset(b, fn);
+  left(b);
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
 export function functionPowerOn(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) deviceReset(b, fn);
+  left(b);
 }
 
 /** A back end has something for the function (frames on a link): `service` shall look. */
 export function requestService(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) workRequest(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) workRequest(b, fn);
+  left(b);
 }
 
 /** The host has plugged a NIC's cable in or pulled it. */
 export function linkChanged(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) deviceLinkChanged(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) deviceLinkChanged(b, fn);
+  left(b);
 }
 
 export function registerRead(fn: u32, bar: u32, off: u32, width: u32): u32 {
-  return registers.registerRead(stateBase(), fn, bar, off, width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, registers.registerRead(b, fn, bar, off, width));
 }
 
 export function registerWrite(fn: u32, bar: u32, off: u32, width: u32, lo: u32, hi: u32): void {
-  registers.registerWrite(stateBase(), fn, bar, off, width, lo, hi);
+  const b = enter();
+  if (busy(b)) return;
+  registers.registerWrite(b, fn, bar, off, width, lo, hi);
+  left(b);
 }
 
 export function configRead(fn: u32, off: u32, width: u32): u32 {
-  return hasConfig(stateBase(), fn) ? config.configRead(stateBase(), fn, off, width) : 0xffffffff;
+  const b = enter();
+  return busy(b) ? ONES : leave(b, hasConfig(b, fn) ? config.configRead(b, fn, off, width) : 0xffffffff);
 }
 
 export function configWrite(fn: u32, off: u32, width: u32, value: u32): void {
-  if (hasConfig(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
+  const b = enter();
+  if (busy(b)) return;
+  if (hasConfig(b, fn)) config.configWrite(b, fn, off, width, value);
+  left(b);
 }
 
 export function portRead(port: u32, width: u32): u32 {
-  return guest.portRead(stateBase(), port, width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, guest.portRead(b, port, width));
 }
 
 export function portWrite(port: u32, width: u32, value: u32): void {
-  guest.portWrite(stateBase(), port, width, value);
+  const b = enter();
+  if (busy(b)) return;
+  guest.portWrite(b, port, width, value);
+  left(b);
 }
 
 // ---- what a guest does
 
 export function guestLoad(dom: u32, lo: u32, hi: u32, width: u32): u32 {
-  return guest.guestLoad(stateBase(), dom, join(lo, hi), width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, guest.guestLoad(b, dom, join(lo, hi), width));
 }
 
 export function guestStore(dom: u32, lo: u32, hi: u32, width: u32, valueLo: u32, valueHi: u32): void {
-  guest.guestStore(stateBase(), dom, join(lo, hi), width, valueLo, valueHi);
+  const b = enter();
+  if (busy(b)) return;
+  guest.guestStore(b, dom, join(lo, hi), width, valueLo, valueHi);
+  left(b);
 }
 
 export function guestIn(dom: u32, port: u32, width: u32): u32 {
-  return guest.guestIn(stateBase(), dom, port, width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, guest.guestIn(b, dom, port, width));
 }
 
 export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
-  guest.guestOut(stateBase(), dom, port, width, value);
+  const b = enter();
+  if (busy(b)) return;
+  guest.guestOut(b, dom, port, width, value);
+  left(b);
 }
 
 // ---- deferred work and interrupts
 
 export function service(now: f64, budget: u32): u32 {
-  return serviceRun(stateBase(), <u64>now, budget);
+  const b = enter();
+  return busy(b) ? Service.BUSY : leave(b, serviceRun(b, <u64>now, budget));
 }
 
 /** Virtual time in ns at which something is due, negative when nothing is. */
@@ -233,99 +300,125 @@ export function intxLine(line: u32): u32 {
 
 /** Offset of the oldest message from the state base, 0 when there is none. It stays there until the next call. */
 export function messagePop(): u32 {
-  return messagePopAt(stateBase());
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, messagePopAt(b));
 }
 
 // ---- IOMMU, the hypervisor's side
 
 export function ioDomainCreate(slot: u32, did: u32, owner: u32, levels: u32): Status {
-  return tables.ioDomainCreate(stateBase(), slot, did, owner, levels);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, tables.ioDomainCreate(b, slot, did, owner, levels));
 }
 
 export function ioDomainDestroy(slot: u32): Status {
-  return tables.ioDomainDestroy(stateBase(), slot);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, tables.ioDomainDestroy(b, slot));
 }
 
 export function ioMap(slot: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
-  return tables.ioMap(stateBase(), slot, dfn, mfn, pages, rights);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, tables.ioMap(b, slot, dfn, mfn, pages, rights));
 }
 
 export function ioUnmap(slot: u32, dfn: u32, pages: u32): Status {
-  return tables.ioUnmap(stateBase(), slot, dfn, pages);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, tables.ioUnmap(b, slot, dfn, pages));
 }
 
 export function ioPageMapped(slot: u32, dfn: u32): u32 {
-  return tables.ioPageMapped(stateBase(), slot, dfn) ? 1 : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave<u32>(b, tables.ioPageMapped(b, slot, dfn) ? 1 : 0);
 }
 
 /** One invalidation descriptor and a wait. */
 export function invalidate(lo0: u32, lo1: u32, hi0: u32, hi1: u32): Status {
-  return hypercall.invalidateSync(stateBase(), join(lo0, lo1), join(hi0, hi1));
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, hypercall.invalidateSync(b, join(lo0, lo1), join(hi0, hi1)));
 }
 
 // ---- hypercalls and DMA mapping, the guest's side
 
 export function iommuOpMap(dom: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
-  return hypercall.iommuOpMap(stateBase(), dom, dfn, mfn, pages, rights);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, hypercall.iommuOpMap(b, dom, dfn, mfn, pages, rights));
 }
 
 export function iommuOpUnmap(dom: u32, dfn: u32, pages: u32): Status {
-  return hypercall.iommuOpUnmap(stateBase(), dom, dfn, pages);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, hypercall.iommuOpUnmap(b, dom, dfn, pages));
 }
 
 export function iommuOpFlush(dom: u32, dfn: u32, pages: u32): Status {
-  return hypercall.iommuOpFlush(stateBase(), dom, dfn, pages);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, hypercall.iommuOpFlush(b, dom, dfn, pages));
 }
 
 /** An empty iova allocator in the DmaMap at `mapOff`, whose MODE, DOMAIN, MASK, ALLOCATOR and LIMIT are set. */
 export function dmaMapSetup(mapOff: u32): void {
-  iovaSetup(stateBase() + mapOff);
+  const b = enter();
+  if (busy(b)) return;
+  iovaSetup(b + mapOff);
+  left(b);
 }
 
 /** The allocator alone, for ageing it: first page of a run, 0 when there is none. `pages` is 1 to 32. */
 export function iovaTake(mapOff: u32, pages: u32): u32 {
-  return iovaAlloc(stateBase(), stateBase() + mapOff, pages);
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, iovaAlloc(b, b + mapOff, pages));
 }
 
 export function iovaGive(mapOff: u32, page: u32, pages: u32): void {
-  iovaFree(stateBase(), stateBase() + mapOff, page, pages);
+  const b = enter();
+  if (busy(b)) return;
+  iovaFree(b, b + mapOff, page, pages);
+  left(b);
 }
 
 /** Low half of the bus address; the high half is in RESULT_HI, and RESULT_STATUS tells whether there is one. */
 export function dmaMap(mapOff: u32, va: u32, size: u32, direction: u32): u32 {
-  const b = stateBase();
+  const b = enter();
+  if (busy(b)) return ONES;
   const bus = size == 0 || <u64>va + size > 0x100000000 ? u64.MAX_VALUE : map(b, b + mapOff, va, size, direction);
   store<u32>(b, <u32>(bus >> 32), State.RESULT_HI);
   store<u32>(b, bus == u64.MAX_VALUE ? Status.REFUSED : Status.OK, State.RESULT_STATUS);
-  return <u32>bus;
+  return leave(b, <u32>bus);
 }
 
 export function dmaUnmap(mapOff: u32, lo: u32, hi: u32, va: u32, size: u32, direction: u32): void {
-  const b = stateBase();
+  const b = enter();
+  if (busy(b)) return;
   if (size != 0) unmap(b, b + mapOff, join(lo, hi), va, size, direction);
+  left(b);
 }
 
 export function dmaFlush(mapOff: u32): void {
-  flush(stateBase(), stateBase() + mapOff);
+  const b = enter();
+  if (busy(b)) return;
+  flush(b, b + mapOff);
+  left(b);
 }
 
 /** The flush queue's timer: flushes when its time has come. */
 export function dmaTimer(mapOff: u32): void {
-  timer(stateBase(), stateBase() + mapOff);
+  const b = enter();
+  if (busy(b)) return;
+  timer(b, b + mapOff);
+  left(b);
 }
 
 // ---- DMA by a device that is not one of ours: `src` and `dst` are offsets in the state's heap
 
 export function functionDmaRead(fn: u32, lo: u32, hi: u32, len: u32, dst: u32): Status {
-  const b = stateBase();
-  if (!heapRange(b, fn, len, dst)) return Status.RANGE;
-  return dmaRead(b, fn, join(lo, hi), len, b + dst);
+  const b = enter();
+  if (busy(b)) return Status.BUSY;
+  return leave(b, heapRange(b, fn, len, dst) ? dmaRead(b, fn, join(lo, hi), len, b + dst) : Status.RANGE);
 }
 
 export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32): Status {
-  const b = stateBase();
-  if (!heapRange(b, fn, len, src)) return Status.RANGE;
-  return dmaWrite(b, fn, join(lo, hi), len, b + src);
+  const b = enter();
+  if (busy(b)) return Status.BUSY;
+  return leave(b, heapRange(b, fn, len, src) ? dmaWrite(b, fn, join(lo, hi), len, b + src) : Status.RANGE);
 }
 
 @inline
@@ -337,8 +430,9 @@ function heapRange(b: usize, fn: u32, len: u32, off: u32): bool {
 
 /** The same DMA `number` times, `step` bytes apart within a range of `span` bytes: what a benchmark needs. */
 export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32, write: u32, number: u32, step: u32, span: u32): Status {
-  const b = stateBase();
-  if (!heapRange(b, fn, len, off) || span == 0) return Status.RANGE;
+  const b = enter();
+  if (busy(b)) return Status.BUSY;
+  if (!heapRange(b, fn, len, off) || span == 0) return leave<Status>(b, Status.RANGE);
   const start = join(lo, hi);
   let at: u32 = 0;
   let worst: Status = Status.OK;
@@ -348,40 +442,48 @@ export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32,
     at += step;
     if (at >= span) at = 0;
   }
-  return worst;
+  return leave(b, worst);
 }
 
 /** `number` loads of a guest, cycling over registers listed as {lo u32} at heap offset `list`: sum of the values. */
 export function guestLoadRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
-  const b = stateBase();
+  const b = enter();
+  if (busy(b)) return 0;
   let sum: u32 = 0;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
     sum += guest.guestLoad(b, dom, load<u32>(b + list + (at << 2)), 4);
     at = at + 1 == entries ? 0 : at + 1;
   }
-  return sum;
+  return leave(b, sum);
 }
 
 export function guestStoreRepeat(dom: u32, list: u32, entries: u32, number: u32): void {
-  const b = stateBase();
+  const b = enter();
+  if (busy(b)) return;
   let at: u32 = 0;
   for (let i: u32 = 0; i < number; i++) {
     guest.guestStore(b, dom, load<u32>(b + list + (at << 2)), 4, i, 0);
     at = at + 1 == entries ? 0 : at + 1;
   }
+  left(b);
 }
 
 // ---- the e1000 driver's loop
 
 export function driverBufferGive(driverOff: u32, va: u32): void {
-  driver.bufferGive(stateBase() + driverOff, va);
+  const b = enter();
+  if (busy(b)) return;
+  driver.bufferGive(b + driverOff, va);
+  left(b);
 }
 
 export function forwardStart(runOff: u32): u32 {
-  return forward.forwardStart(stateBase(), runOff);
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, forward.forwardStart(b, runOff));
 }
 
 export function forwardRun(runOff: u32, packets: u32): u32 {
-  return forward.forwardRun(stateBase(), runOff, packets);
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, forward.forwardRun(b, runOff, packets));
 }

@@ -184,13 +184,29 @@ export class Engine {
     return this.bytes.subarray(ptr, ptr + PAGE);
   }
 
-  /** Status of the last access, and the high half of the last eight-byte read. */
+  /** Status of this thread's last access, and the high half of its last eight-byte read. */
   get status(): number {
-    return this.word(State.RESULT_STATUS);
+    return this.exports.resultStatus();
   }
 
   get high(): number {
-    return this.word(State.RESULT_HI);
+    return this.exports.resultHigh() >>> 0;
+  }
+
+  /**
+   * Does something while no thread is in the engine: its own calls are refused meanwhile too (on shared memory). Throws
+   * ENGINE_BUSY when one is in it; nothing waits.
+   */
+  hold<T>(work: () => T): T {
+    const lock = new Int32Array(this.memory.buffer, this.base + State.LOCK, 1);
+    if (Atomics.compareExchange(lock, 0, 0, 1) !== 0) {
+      throw new PortcullisError('ENGINE_BUSY', 'another thread is in the engine; try again when its call has returned');
+    }
+    try {
+      return work();
+    } finally {
+      Atomics.store(lock, 0, 0);
+    }
   }
 
   get now(): number {

@@ -61,6 +61,8 @@ export interface EngineExports {
   registerRead(fn: number, bar: number, off: number, width: number): number;
   registerWrite(fn: number, bar: number, off: number, width: number, lo: number, hi: number): void;
   requestService(fn: number): void;
+  resultHigh(): number;
+  resultStatus(): number;
   service(now: number, budget: number): number;
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
   tableFrameGive(mfn: number): void;
