@@ -7,5 +7,6 @@ export {
   invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
   iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, registerRead, registerWrite, requestService,
   resultHigh, resultStatus, service, setup,
-  tableFrameGive, tableFrameTake, windowMap, windowUnmap,
+  tableFrameGive, tableFrameTake, windowAnswer, windowMap,
+  windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';

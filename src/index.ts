@@ -6,6 +6,7 @@ export type { DeviceDescription, IommuDescription, MachineDescription } from './
 export { parseSize } from './machine/size';
 export { Engine } from './engine/engine';
 export type { EngineOptions, InterruptMessage } from './engine/engine';
+export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';
 export { COUNTER_NAMES } from './engine/counters';
 export type { CounterName, Counters } from './engine/counters';
 export { compare } from './lab/compare';

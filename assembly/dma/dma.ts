@@ -4,17 +4,21 @@
 // A faulted read gives ones, never stale bytes; a faulted write changes nothing. The pieces before the fault are
 // done, those after it are not. PENDING: something further on cannot take the bytes now; the device leaves its step
 // as it was and does it again later, which repeats writes with equal bytes.
-import { Machine } from '../spec/machine';
+import { Machine, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
-import { DmaSpace, FunctionFlag, FunctionRecord, State } from '../spec/state';
+import { DmaSpace, FunctionFlag, FunctionRecord, State, WindowRecord } from '../spec/state';
 import { count, countBy, fillOnes } from '../memory/state';
-import { frameDirty, framePtr } from '../memory/windows';
+import { windowRead as hostRead, windowWrite as hostWrite } from '../memory/host';
+import {
+  frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
+} from '../memory/windows';
 import { guestRamMfn } from '../gate/domains';
 import { functionRecord } from '../bus/functions';
 import { NO_TRANSLATION, translate } from '../iommu/translate';
 import { interruptRequest } from '../irq/remap';
+import { journalRequest } from './journal';
 import { decodeAt, peerRead, peerWrite } from './peer';
 
 const PAGE: u32 = Machine.PAGE_SIZE;
@@ -73,8 +77,35 @@ function busMaster(b: usize, fn: u32): bool {
   return (flags & (FunctionFlag.BUS_MASTER | FunctionFlag.POWERED_DOWN)) == FunctionFlag.BUS_MASTER;
 }
 
-/** Not RAM: a peer's BAR, or nothing. Exported to stay out of the fast path. */
-export function dmaReadElsewhere(b: usize, mpa: u64, len: u32, dst: usize): Status {
+/** RAM that is not linear and writable: a file, a message window, or read-only. */
+function windowRead(b: usize, fn: u32, window: usize, mpa: u64, len: u32, dst: usize): Status {
+  const kind = windowKind(window);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  const off = windowOffset(window, mpa);
+  if (kind == WindowKind.MESSAGE) return journalRequest(b, fn, first, off, len, dst, false);
+  if (kind == WindowKind.LINEAR) memory.copy(dst, windowBytePtr(b, window, mpa), len);
+  else if (hostRead(first, <u32>off, <u32>(off >> 32), dst, len) != 0) {
+    fillOnes(dst, len);
+    return Status.FAULT;
+  }
+  return Status.OK;
+}
+
+function windowWrite(b: usize, fn: u32, window: usize, mpa: u64, len: u32, src: usize): Status {
+  // as on a bus: the write is taken, and goes nowhere
+  if (windowReadOnly(window)) return Status.NOTHING;
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  const off = windowOffset(window, mpa);
+  if (windowKind(window) == WindowKind.MESSAGE) return journalRequest(b, fn, first, off, len, src, true);
+  if (hostWrite(first, <u32>off, <u32>(off >> 32), src, len) != 0) return Status.FAULT;
+  frameDirty(b, <u32>(mpa >> Machine.PAGE_SHIFT));
+  return Status.OK;
+}
+
+/** Not linear RAM: another window, a peer's BAR, or nothing. Exported to stay out of the fast path. */
+export function dmaReadElsewhere(b: usize, fn: u32, mpa: u64, len: u32, dst: usize): Status {
+  const window = mpa >> 40 != 0 ? <usize>0 : windowOf(b, <u32>(mpa >> Machine.PAGE_SHIFT));
+  if (window != 0) return windowRead(b, fn, window, mpa, len, dst);
   if (!neverTarget(mpa) && decodeAt(b, mpa) != 0) {
     peerRead(b, mpa, len, dst);
     return Status.OK;
@@ -85,6 +116,8 @@ export function dmaReadElsewhere(b: usize, mpa: u64, len: u32, dst: usize): Stat
 }
 
 export function dmaWriteElsewhere(b: usize, fn: u32, mpa: u64, len: u32, src: usize): Status {
+  const window = mpa >> 40 != 0 ? <usize>0 : windowOf(b, <u32>(mpa >> Machine.PAGE_SHIFT));
+  if (window != 0) return windowWrite(b, fn, window, mpa, len, src);
   if (!neverTarget(mpa) && decodeAt(b, mpa) != 0) return peerWrite(b, fn, mpa, len, src);
   count(b, Counter.DMA_NOTHING);
   return Status.NOTHING;
@@ -128,7 +161,8 @@ export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): 
     const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, <u32>(mpa >> Machine.PAGE_SHIFT));
     if (frame != 0) copySmall(dst + done, frame + (<u32>mpa & Machine.PAGE_MASK), part);
     else {
-      const status = dmaReadElsewhere(b, mpa, part, dst + done);
+      const status = dmaReadElsewhere(b, fn, mpa, part, dst + done);
+      if (status == Status.PENDING) return status;
       if (status != Status.OK) worst = status;
     }
     done += part;

@@ -187,14 +187,14 @@ export function translate(b: usize, fn: u32, iova: u64, write: bool): u64 {
   const context = contextFind(b, fn, sid, iova, !write);
   if (context == 0) return NO_TRANSLATION;
   // AW 1, 2, 3: 39, 48, 57 bits
-  const width = 30 + 9 * (context >> 4 & 7);
+  const beyond = iova >> (30 + 9 * (context >> 4 & 7)) != 0;
   if ((context & 0xc) == (<u64>VtdContext.TT_PASS_THROUGH << 2)) {
-    if (iova >> width == 0) return iova;
+    if (!beyond) return iova;
     faultRecord(b, sid, iova, VtdFault.BEYOND_WIDTH, !write, (context & 2) != 0);
     return NO_TRANSLATION;
   }
   count(b, Counter.TRANSLATIONS);
-  if (iova >> width != 0) {
+  if (beyond) {
     faultRecord(b, sid, iova, VtdFault.BEYOND_WIDTH, !write, (context & 2) != 0);
     return NO_TRANSLATION;
   }

@@ -1,5 +1,6 @@
-// RAM windows: where a machine frame lies in the linear memory. Window 0 is looked at first; a machine with one
-// window, the usual one, never gets further.
+// RAM windows: where a machine frame lies. Linear windows that may be written are the fast path: window 0 is looked at
+// first, and a machine with one window, the usual one, never gets further. The others (read-only, file, message) have
+// no address here; whoever gets none asks `windowOf` and goes the long way.
 import { Machine, WindowKind } from '../spec/machine';
 import { Status } from '../spec/status';
 import { State, StateSize, WindowRecord } from '../spec/state';
@@ -41,14 +42,47 @@ function overlaps(first: u32, frames: u32, low: u32, high: u32): bool {
   return first <= high && <u64>first + frames > <u64>low;
 }
 
+/** Record of the window that holds a frame, of any kind; 0 when none does. */
+export function windowOf(b: usize, mfn: u32): usize {
+  for (let i: u32 = 0; i < <u32>Machine.WINDOWS; i++) {
+    const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
+    if (mfn - load<u32>(record, WindowRecord.FIRST_MFN) < load<u32>(record, WindowRecord.REACH)) return record;
+  }
+  return 0;
+}
+
+@inline
+export function windowKind(record: usize): u32 {
+  return load<u32>(record, WindowRecord.KIND) & 0xff;
+}
+
+@inline
+export function windowReadOnly(record: usize): bool {
+  return (load<u32>(record, WindowRecord.KIND) & WindowRecord.READ_ONLY) != 0;
+}
+
+/** Linear address of a byte of a read-only linear window. */
+export function windowBytePtr(b: usize, record: usize, mpa: u64): usize {
+  const index = <u32>(record - b - State.WINDOW_TABLE) / StateSize.WINDOW_RECORD;
+  return <usize>load<u32>(b + State.PLACEMENT + (index << 2)) + <usize>windowOffset(record, mpa);
+}
+
+/** Byte in the window of a machine address that lies in it. */
+@inline
+export function windowOffset(record: usize, mpa: u64): u64 {
+  return mpa - (<u64>load<u32>(record, WindowRecord.FIRST_MFN) << Machine.PAGE_SHIFT);
+}
+
 /**
- * Maps `frames` frames of RAM from `firstMfn` on at linear address `ptr`. Refused (RANGE) when it runs out of the
- * memory, over 28 bits of mfn, over another window, or over what is never RAM (ECAM, the unit's registers, the
- * interrupt window); FULL when all 16 windows are taken.
+ * Maps `frames` frames of RAM from `firstMfn` on: linear ones at linear address `ptr`, the other kinds at nothing of
+ * this memory. Refused (RANGE) when it runs out of the memory, over 28 bits of mfn, over another window, or over what
+ * is never RAM (ECAM, the unit's registers, the interrupt window); FULL when all 16 windows are taken.
  */
-export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32): Status {
-  if (frames == 0 || <u64>firstMfn + frames > <u64>Machine.MFN_LIMIT || ptr == 0) return Status.RANGE;
-  if (<u64>ptr + (<u64>frames << Machine.PAGE_SHIFT) > <u64>memory.size() << 16) return Status.RANGE;
+export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32, kind: u32, readOnly: bool): Status {
+  if (frames == 0 || <u64>firstMfn + frames > <u64>Machine.MFN_LIMIT) return Status.RANGE;
+  if (kind < <u32>WindowKind.LINEAR || kind > <u32>WindowKind.MESSAGE) return Status.RANGE;
+  const linear = kind == WindowKind.LINEAR;
+  if (linear && (ptr == 0 || <u64>ptr + (<u64>frames << Machine.PAGE_SHIFT) > <u64>memory.size() << 16)) return Status.RANGE;
   if (overlaps(firstMfn, frames, Machine.ECAM_FIRST_MFN, Machine.ECAM_LAST_MFN)
     || overlaps(firstMfn, frames, Machine.VTD_MFN, Machine.VTD_MFN)
     || overlaps(firstMfn, frames, Machine.MSI_FIRST_MFN, Machine.MSI_LAST_MFN)) return Status.RANGE;
@@ -56,17 +90,18 @@ export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32): Statu
   for (let i: i32 = 0; i < Machine.WINDOWS; i++) {
     const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
     const first = load<u32>(record, WindowRecord.FIRST_MFN);
-    const size = load<u32>(record, WindowRecord.FRAMES);
-    if (size == 0) {
+    const reach = load<u32>(record, WindowRecord.REACH);
+    if (reach == 0) {
       if (free < 0) free = i;
-    } else if (<u64>firstMfn < <u64>first + size && <u64>first < <u64>firstMfn + frames) return Status.RANGE;
+    } else if (<u64>firstMfn < <u64>first + reach && <u64>first < <u64>firstMfn + frames) return Status.RANGE;
   }
   if (free < 0) return Status.FULL;
   const record = b + State.WINDOW_TABLE + free * StateSize.WINDOW_RECORD;
   store<u32>(record, firstMfn, WindowRecord.FIRST_MFN);
-  store<u32>(record, frames, WindowRecord.FRAMES);
-  store<u32>(record, WindowKind.LINEAR, WindowRecord.KIND);
-  store<u32>(b + State.PLACEMENT + (free << 2), ptr);
+  store<u32>(record, linear && !readOnly ? frames : 0, WindowRecord.FRAMES);
+  store<u32>(record, kind | (readOnly ? WindowRecord.READ_ONLY : 0), WindowRecord.KIND);
+  store<u32>(record, frames, WindowRecord.REACH);
+  store<u32>(b + State.PLACEMENT + (free << 2), linear ? ptr : 0);
   return Status.OK;
 }
 
@@ -74,7 +109,7 @@ export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32): Statu
 export function windowUnmap(b: usize, firstMfn: u32): Status {
   for (let i: u32 = 0; i < <u32>Machine.WINDOWS; i++) {
     const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
-    if (load<u32>(record, WindowRecord.FRAMES) == 0 || load<u32>(record, WindowRecord.FIRST_MFN) != firstMfn) continue;
+    if (load<u32>(record, WindowRecord.REACH) == 0 || load<u32>(record, WindowRecord.FIRST_MFN) != firstMfn) continue;
     memory.fill(record, 0, StateSize.WINDOW_RECORD);
     store<u32>(b + State.PLACEMENT + (i << 2), 0);
     return Status.OK;

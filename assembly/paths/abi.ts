@@ -5,8 +5,8 @@ import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '.
 import { Machine } from '../spec/machine';
 import { Service, Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
-import { setBase, stateBase } from '../memory/state';
-import { busy, enter, lastHigh, lastStatus, leave, left } from '../memory/lock';
+import { stateBase } from '../memory/state';
+import { busy, enter, lastHigh, lastStatus, leave, left, openAt } from '../memory/lock';
 import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
@@ -18,6 +18,7 @@ import * as hypercall from '../iommu/hypercall';
 import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import { dmaRead, dmaWrite } from '../dma/dma';
+import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
@@ -49,7 +50,7 @@ export function init(base: u32): Status {
   if ((base & 15) != 0 || <u64>base + State.POOLS > <u64>memory.size() << 16) return Status.RANGE;
   if (load<u32>(base, State.MAGIC) != Abi.MAGIC || load<u32>(base, State.ABI_VERSION) != Abi.VERSION) return Status.RANGE;
   if (<u64>base + load<u32>(base, State.SIZE) > <u64>memory.size() << 16) return Status.RANGE;
-  setBase(base);
+  openAt(base);
   return Status.OK;
 }
 
@@ -84,9 +85,10 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
 
 // ---- machine memory
 
-export function windowMap(firstMfn: u32, number: u32, ptr: u32): Status {
+/** `kind` is WindowKind, `readOnly` 0 or 1; `ptr` counts for linear windows only. */
+export function windowMap(firstMfn: u32, number: u32, ptr: u32, kind: u32, readOnly: u32): Status {
   const b = enter();
-  return busy(b) ? Status.BUSY : leave(b, windows.windowMap(b, firstMfn, number, ptr));
+  return busy(b) ? Status.BUSY : leave(b, windows.windowMap(b, firstMfn, number, ptr, kind, readOnly != 0));
 }
 
 export function windowUnmap(firstMfn: u32): Status {
@@ -282,6 +284,31 @@ export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
 }
 
 // ---- deferred work and interrupts
+
+/** Offset of the request that a function has made to a message window and that waits for the host, 0 when none does. */
+export function windowRequest(fn: u32): u32 {
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, functionPresent(b, fn) ? journal.journalPoll(b, fn) : 0);
+}
+
+/** Number of that request, to answer it by. */
+export function windowRequestSerial(fn: u32): u32 {
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, functionPresent(b, fn) ? journal.journalSerial(b, fn) : 0);
+}
+
+/**
+ * The host has answered: a read's bytes are in the request's data. `answer` 0 done, 1 refused. ABSENT when the device
+ * has given the request up, by a reset say.
+ */
+export function windowAnswer(fn: u32, serial: u32, answer: u32): Status {
+  const b = enter();
+  if (busy(b)) return Status.BUSY;
+  if (!functionPresent(b, fn)) return leave<Status>(b, Status.ABSENT);
+  const status = journal.journalAnswer(b, fn, serial, answer);
+  if (status == Status.OK) workRequest(b, fn);
+  return leave(b, status);
+}
 
 export function service(now: f64, budget: u32): u32 {
   const b = enter();

@@ -6,6 +6,7 @@ import { VTD_FUNCTION } from '../iommu/fault';
 import { queueDrain } from '../iommu/queue';
 import { vtdWrite } from '../iommu/registers';
 import { deadlineOf, functionRecord, workRequest } from '../bus/functions';
+import { journalClear, journalStart, journalWaits } from '../dma/journal';
 import { msiSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
 import { e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
@@ -34,6 +35,7 @@ export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, l
 /** Function-level reset of the device behind the registers; its config space is the caller's. */
 export function deviceReset(b: usize, fn: u32): void {
   const model = modelOf(b, fn);
+  journalClear(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
 }
@@ -48,10 +50,20 @@ export function deviceLinkChanged(b: usize, fn: u32): void {
  * function cannot go on now (nothing left, or PENDING); it has then cleared its work bit or left it set.
  */
 export function deviceStep(b: usize, fn: u32, budget: u32): bool {
+  // nothing can be new before the host has answered what the last try asked for
+  if (journalWaits(b, fn)) return false;
+  journalStart(b, fn);
+  const moved = modelStep(b, fn, budget);
+  if (!journalWaits(b, fn)) journalClear(b, fn);
+  return moved;
+}
+
+function modelStep(b: usize, fn: u32, budget: u32): bool {
   const record = functionRecord(b, fn);
   if (load<u32>(record, FunctionRecord.MSI_WAITING) != 0) {
     msiSend(b, fn, load<u32>(record, FunctionRecord.MSI_WAITING) - 1);
     if (load<u32>(record, FunctionRecord.MSI_WAITING) != 0) return false;
+    journalClear(b, fn);
   }
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Step(b, fn);

@@ -1,12 +1,15 @@
 // What a guest can do: load and store at a guest address, in and out at a port. The gate is in front of everything:
 // the guest's map for memory (rights were checked when an entry was made), the port bitmap for ports. A refused
 // access is counted and recorded, reads as ones and changes nothing.
-import { Machine, MapEntry } from '../spec/machine';
+import { Machine, MapEntry, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
-import { BarRecord, PortEntry, RefusedKind, State } from '../spec/state';
+import { BarRecord, PortEntry, RefusedKind, State, WindowRecord } from '../spec/state';
 import { count } from '../memory/state';
-import { frameDirty, framePtr } from '../memory/windows';
+import { windowRead, windowWrite } from '../memory/host';
+import {
+  frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
+} from '../memory/windows';
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
@@ -51,7 +54,34 @@ function pageAllowed(b: usize, dom: u32, address: u64, write: bool): bool {
   const entry = guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
   const kind = entry >> MapEntry.KIND_SHIFT;
   if (kind == MapEntry.NONE || (write && (entry >> MapEntry.WRITABLE_BIT & 1) == 0)) return false;
-  return kind == MapEntry.MMIO || framePtr(b, entry & MapEntry.MFN_MASK) != 0;
+  return kind == MapEntry.MMIO || ramReachable(b, entry & MapEntry.MFN_MASK, write);
+}
+
+/** Whether the CPU can load from (store to) a frame of RAM: message windows it cannot, their host is elsewhere. */
+function ramReachable(b: usize, mfn: u32, write: bool): bool {
+  if (framePtr(b, mfn) != 0) return true;
+  const window = windowOf(b, mfn);
+  return window != 0 && windowKind(window) != WindowKind.MESSAGE && !(write && windowReadOnly(window));
+}
+
+/** A load from RAM that is not linear and writable: through a scratch word. */
+function windowLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
+  const window = windowOf(b, mfn);
+  const mpa = <u64>mfn << Machine.PAGE_SHIFT | within;
+  if (windowKind(window) == WindowKind.LINEAR) return ramLoad(b, windowBytePtr(b, window, mpa), width);
+  const off = windowOffset(window, mpa);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  if (windowRead(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) return ones(b, Status.FAULT);
+  return ramLoad(b, b + State.ACCESS_SCRATCH, width);
+}
+
+function windowStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
+  const window = windowOf(b, mfn);
+  const off = windowOffset(window, <u64>mfn << Machine.PAGE_SHIFT | within);
+  ramStore(b + State.ACCESS_SCRATCH, width, lo, hi);
+  const first = load<u32>(window, WindowRecord.FIRST_MFN);
+  if (windowWrite(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) result(b, Status.FAULT);
+  else frameDirty(b, mfn);
 }
 
 /** Over two pages: byte by byte, each through its own page; refused as a whole when one of the pages is. */
@@ -99,6 +129,7 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   if (kind == MapEntry.RAM) {
     const frame = framePtr(b, mfn);
     if (frame != 0) return ramLoad(b, frame + within, width);
+    if (ramReachable(b, mfn, false)) return windowLoad(b, mfn, within, width);
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
@@ -124,6 +155,7 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
         frameDirty(b, mfn);
         return;
       }
+      if (ramReachable(b, mfn, true)) return windowStore(b, mfn, within, width, lo, hi);
     } else {
       count(b, Counter.GUEST_MMIO_WRITES);
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);

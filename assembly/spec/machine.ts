@@ -34,7 +34,12 @@ export const enum DomId {
 /** Kinds of RAM window. */
 export const enum WindowKind {
   NONE = 0,
+  /** In the linear memory. */
   LINEAR = 1,
+  /** Read and written synchronously through an import. */
+  FILE = 2,
+  /** Reached by requests that the host answers later. */
+  MESSAGE = 3,
 }
 
 /** Guest-map entry: 31:30 kind, 29 writable, 27:0 machine frame. One map serves HVM (gfn) and PV (va page). */

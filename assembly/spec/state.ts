@@ -43,6 +43,8 @@ export const enum State {
   DOMAIN_LIMIT = 0x1044,
   /** Dword that an MSI is sent from. */
   MESSAGE_SCRATCH = 0x1048,
+  /** Eight bytes that a guest's access to a file window goes through. */
+  ACCESS_SCRATCH = 0x1050,
 
   /** 16 window records of 16 bytes, see WindowRecord. */
   WINDOW_TABLE = 0x1080,
@@ -115,9 +117,13 @@ export const enum Abi {
 
 export const enum WindowRecord {
   FIRST_MFN = 0,
+  /** Frames that the fast path may use: 0 unless the window is linear and writable. */
   FRAMES = 4,
+  /** WindowKind, and READ_ONLY in bit 8. */
   KIND = 8,
-  READ_ONLY = 12,
+  READ_ONLY = 0x100,
+  /** Frames of the window, whatever its kind. */
+  REACH = 12,
 }
 
 /** One machine frame: who owns it, and how many IOMMU mappings hold it. */
@@ -217,6 +223,8 @@ export const enum FunctionRecord {
   REFUSED_DMA = 84,
   /** Six BAR records. */
   BARS = 96,
+  /** Offset of the journal of requests to message windows, or 0. */
+  JOURNAL = 480,
 }
 
 export const enum FunctionFlag {
@@ -318,6 +326,39 @@ export const enum PortEntry {
   NONE = 0,
   CONFIG_ADDRESS = 0xfffe,
   CONFIG_DATA = 0xffff,
+}
+
+/**
+ * Requests of one function's step to message windows. A step that meets one is left, and taken up again from its
+ * start when the answer is there: it then asks the same things in the same order, and finds the answers here.
+ */
+export const enum Journal {
+  /** Requests made in this step, requests answered, position of the step that runs now, bytes of data used. */
+  COUNT = 0,
+  DONE = 4,
+  CURSOR = 8,
+  USED = 12,
+  /** Number of the oldest request: an answer for an earlier one is late, and ignored. */
+  SERIAL = 16,
+  ENTRIES = 32,
+  ENTRY_SIZE = 32,
+  LIMIT = 256,
+  DATA = 8224,
+  DATA_SIZE = 40960,
+  SIZE = 49184,
+}
+
+export const enum JournalEntry {
+  /** Byte in the window (u64). */
+  OFFSET = 0,
+  LEN = 8,
+  WRITE = 12,
+  /** First frame of the window. */
+  WINDOW = 16,
+  /** Offset of the data from the journal's start. */
+  DATA = 20,
+  /** Answer of the host: 0 done, 1 refused. */
+  ANSWER = 24,
 }
 
 export const enum Model {

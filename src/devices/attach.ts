@@ -89,6 +89,7 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
   set(FunctionRecord.MODEL, definition.engineModel);
   engine.exports.functionPowerOn(fn);
   if (definition.config) engine.exports.functionApply(fn);
+  engine.windows.functionsChanged();
   return attached;
 }
 
@@ -133,6 +134,7 @@ export function detach(engine: Engine, attached: AttachedFunction): void {
     const kind = engine.word(record + FunctionRecord.BARS + bar * BarRecord.SIZE_OF + BarRecord.KIND);
     if (kind !== BarKind.NONE) engine.exports.barPlace(attached.fn, bar, 0, 0, 0);
   }
+  engine.windows.functionLeaves(attached.fn);
   engine.stateBytes(record, StateSize.FUNCTION_RECORD).fill(0);
   const work = engine.view.getBigUint64(engine.base + State.WORK, true) & ~(1n << BigInt(attached.fn));
   engine.view.setBigUint64(engine.base + State.WORK, work, true);

@@ -1,9 +1,11 @@
+import { WindowKind } from '../../assembly/spec/machine';
 import { FrameKind, Message, State } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
 import { COUNTER_NAMES, type Counters } from './counters';
 import { type EngineExports, instantiate } from './exports';
 import { Heap } from './heap';
 import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
+import { Windows } from './windows';
 
 export interface EngineOptions {
   /** Frames of RAM (4 KiB each), from machine frame 0 on. */
@@ -63,17 +65,21 @@ export class Engine {
   readonly frames: number;
   readonly heap: Heap;
   readonly stateSize: number;
+  /** RAM beyond what the engine was created with. */
+  readonly windows: Windows;
   #view: DataView;
   #bytes: Uint8Array;
 
   private constructor(exports: EngineExports, memory: WebAssembly.Memory, base: number, ram: number,
-    options: LayoutOptions, stateSize: number) {
+    options: LayoutOptions, stateSize: number, windows: Windows) {
     this.exports = exports;
     this.memory = memory;
     this.base = base;
     this.ram = ram;
     this.frames = options.frames;
     this.stateSize = stateSize;
+    this.windows = windows;
+    windows.attach(this);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes);
@@ -104,7 +110,8 @@ export class Engine {
     const end = Math.max(base + measure.state.size, ram + measure.ram.size);
     const memory = options.memory ?? newMemory(end);
     if (end > memory.buffer.byteLength) growMemory(memory, end);
-    const exports = await instantiate(memory);
+    const windows = new Windows();
+    const exports = await instantiate(memory, windows.imports);
     const bytes = new Uint8Array(memory.buffer);
     bytes.fill(0, base, base + measure.state.size);
     bytes.fill(0, ram, ram + measure.ram.size);
@@ -115,7 +122,7 @@ export class Engine {
     }
     const { entries, ways, pwc2m, pwc1g, pwc512g, contexts } = layoutOptions.caches;
     exports.setup(entries, ways, pwc2m, pwc1g, pwc512g, contexts);
-    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size);
+    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size, windows);
     engine.#setFrames(layoutOptions.tableFrames);
     return engine;
   }
@@ -123,7 +130,7 @@ export class Engine {
   /** All frames are free; the last ones are the hypervisor's, for IOMMU tables. */
   #setFrames(tableFrames: number): void {
     const { exports, frames } = this;
-    if (exports.windowMap(0, frames, this.ram) !== 0) {
+    if (exports.windowMap(0, frames, this.ram, WindowKind.LINEAR, 0) !== 0) {
       throw new PortcullisError('ENGINE_MEMORY', `RAM of ${frames} frames does not fit at ${this.ram}`, { frames });
     }
     for (let mfn = 0; mfn < frames; mfn++) {

@@ -67,7 +67,10 @@ export interface EngineExports {
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
   tableFrameGive(mfn: number): void;
   tableFrameTake(): number;
-  windowMap(firstMfn: number, frames: number, ptr: number): number;
+  windowAnswer(fn: number, serial: number, answer: number): number;
+  windowMap(firstMfn: number, frames: number, ptr: number, kind: number, readOnly: number): number;
+  windowRequest(fn: number): number;
+  windowRequestSerial(fn: number): number;
   windowUnmap(firstMfn: number): number;
 }
 
@@ -89,14 +92,23 @@ async function compileShared(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(sharedBytes as BufferSource);
 }
 
+/** What the engine asks of its host: bytes of file windows. Linear addresses and lengths are unsigned; 0 is done. */
+export interface EngineImports {
+  windowRead(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
+  windowWrite(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
+}
+
+/** Imports of an engine without file windows: nothing is ever asked. */
+const NO_FILES: EngineImports = { windowRead: () => 1, windowWrite: () => 1 };
+
 /**
  * Instantiates the engine on a memory: a shared memory and one that is not need each its own artefact. A module is
  * compiled once and kept. A second thread does the same on the same memory, and then calls `init` with the base.
  */
-export async function instantiate(memory: WebAssembly.Memory): Promise<EngineExports> {
+export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_FILES): Promise<EngineExports> {
   const module = isShared(memory)
     ? shared ??= compileShared()
     : plain ??= WebAssembly.compile(wasmBytes as BufferSource);
-  const instance = await WebAssembly.instantiate(await module, { env: { memory } });
+  const instance = await WebAssembly.instantiate(await module, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;
 }

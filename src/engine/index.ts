@@ -2,6 +2,7 @@ export { Engine } from './engine';
 export type { EngineOptions, InterruptMessage } from './engine';
 export { COUNTER_COUNT, COUNTER_NAMES, countersBetween } from './counters';
 export type { CounterName, Counters } from './counters';
+export type { WindowFile, WindowOptions, WindowRequest } from './windows';
 export { engineBytes, instantiate, isShared } from './exports';
 export type { EngineExports } from './exports';
 export { Random } from './random';

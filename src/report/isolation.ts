@@ -25,7 +25,7 @@ export function isolationSection(page: Page): string {
   const faults = ATTACKS.flatMap((attack) => blockedLines(rows, attack));
   return [
     style.bold('What it stopped'),
-    wrap('The device, gone bad, writes where it must not. reached: the target was changed; blocked: it was not.',
+    wrap('A hostile driver has the device read and write there. reached: the target was read or changed; blocked: neither.',
       width),
     '',
     table,

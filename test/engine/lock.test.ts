@@ -5,10 +5,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { E1000 } from '../../assembly/spec/e1000';
 import { Edu } from '../../assembly/spec/edu';
+import { MapEntry } from '../../assembly/spec/machine';
 import { State } from '../../assembly/spec/state';
 import { Status } from '../../assembly/spec/status';
 import { generateStore } from '../../src/devices/links/store';
-import { Random } from '../../src/engine/index';
+import { Engine, Random } from '../../src/engine/index';
 import { Cell } from '../../src/lab/cell';
 import { NIC, setupOf } from '../../src/lab/matrix';
 import { newMemory } from '../helpers/artefact';
@@ -26,7 +27,8 @@ async function startWorker(cell: Cell, body: string, data: object): Promise<unkn
   const code = `
     const { parentPort, workerData } = require('node:worker_threads');
     const { memory, bytes, base, data } = workerData;
-    const engine = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports;
+    const env = { memory, windowRead: () => 1, windowWrite: () => 1 };
+    const engine = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env }).exports;
     if (engine.init(base) !== 0) throw new Error('init refused the state');
     parentPort.postMessage('ready');
     parentPort.once('message', () => parentPort.postMessage((function () { ${body} })()));`;
@@ -188,5 +190,31 @@ test('nor do the tables of the IOMMU, though nobody may write there', async () =
   const cell = await sharedCell('strict');
   await scribble(cell, Array.from({ length: cell.machine.engine.frames }, (_, mfn) => mfn));
 });
+
+for (const artefact of ['plain', 'shared'] as const) {
+  test(`a host function that calls the engine from within is told BUSY, and the call outside goes on (${artefact})`, async () => {
+    const engine = await Engine.create({ frames: 1024, memory: newMemory(65536, artefact) });
+    const { exports } = engine;
+    assert.is(exports.domainCreate(0, 0, 0), Status.OK);
+    assert.is(exports.guestMapSet(0, 5, (MapEntry.RAM << MapEntry.KIND_SHIFT | 1 << MapEntry.WRITABLE_BIT | 0x2000) >>> 0), Status.OK);
+    const seen: number[] = [];
+    engine.windows.map({ firstMfn: 0x2000, frames: 1, kind: 'file', file: {
+      read: (_, bytes) => {
+        seen.push(exports.frameAssign(5, 0, 0), exports.guestLoad(0, 0x5000, 0, 4) >>> 0, engine.status);
+        bytes.fill(0x5a);
+        return true;
+      },
+      write: () => { throw new Error('the disk is gone'); },
+    } });
+    assert.is(exports.guestLoad(0, 0x5008, 0, 4), 0x5a5a5a5a);
+    assert.is(engine.status, Status.OK);
+    assert.equal(seen, [Status.BUSY, 0xffffffff, Status.BUSY]);
+    assert.is(exports.frameOwner(5), 0xffff, 'nothing has happened');
+    exports.guestStore(0, 0x5008, 0, 4, 1, 0);
+    assert.is(engine.status, Status.FAULT);
+    assert.match(String(engine.windows.failure), 'the disk is gone');
+    assert.is(exports.frameAssign(5, 0, 0), Status.OK, 'then the engine is free again');
+  });
+}
 
 test.run();

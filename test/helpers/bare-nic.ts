@@ -37,11 +37,11 @@ export class BareNic {
     const module = new WebAssembly.Module(readFileSync(artefactFile()));
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    this.calls = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Calls;
+    this.calls = new WebAssembly.Instance(module, { env: { memory, windowRead: () => 1, windowWrite: () => 1 } }).exports as unknown as Calls;
     this.header();
     if (this.call('init', BASE) !== 0) throw new Error('init refused the state');
     this.call('setup', 1, 1, 1, 1, 1, 1);
-    if (this.call('windowMap', 0, RAM_FRAMES, RAM) !== 0) throw new Error('windowMap refused the window');
+    if (this.call('windowMap', 0, RAM_FRAMES, RAM, 1, 0) !== 0) throw new Error('windowMap refused the window');
 
     this.config = this.take(3 * Pci.CONFIG_SIZE);
     this.device = this.take(E1000State.SIZE);
