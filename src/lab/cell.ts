@@ -21,6 +21,8 @@ export interface CellOptions extends MachineHost {
   allocator: 'magazine' | 'tree';
   /** Another way to bus addresses than the policy's: for a driver that is broken. */
   mode?: DmaOptions['mode'];
+  /** Budget of each `service` in a run (default unlimited); what comes of it is the same. */
+  budget?: number;
 }
 
 function hostOf({ memory, state, ram }: MachineHost): MachineHost {
@@ -66,6 +68,7 @@ export class Cell {
     engine.setWord(this.#run + ForwardRun.FUNCTION, machine.functionOf(NIC));
     engine.setWord(this.#run + ForwardRun.LINK, link.off);
     engine.setWord(this.#run + ForwardRun.BATCH, options.batch);
+    engine.setWord(this.#run + ForwardRun.BUDGET, options.budget ?? 0);
     // any seed but 0 will do for the arrivals
     engine.setWord(this.#run + ForwardRun.ARRIVALS, new Random(options.seed).next() | 1);
     engine.exports.forwardStart(this.#run);
