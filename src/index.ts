@@ -6,6 +6,8 @@ export type { DeviceDescription, IommuDescription, MachineDescription } from './
 export { parseSize } from './machine/size';
 export { Engine } from './engine/engine';
 export type { EngineOptions, InterruptMessage } from './engine/engine';
+export { TRACE_CATEGORIES } from './engine/trace';
+export type { TraceEvent, TraceKind, TraceOptions } from './engine/trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';
 export { COUNTER_NAMES } from './engine/counters';
 export type { CounterName, Counters } from './engine/counters';

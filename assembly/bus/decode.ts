@@ -6,7 +6,9 @@ import { BarKind, BarRecord, DecodeEntry, FunctionFlag, FunctionRecord, PortEntr
 import { Pci, PciBar } from '../spec/pci';
 import { Counter } from '../spec/counters';
 import { radixGet, radixSet } from '../memory/radix';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { barRecord, functionPresent, functionRecord } from './functions';
 import { configDword } from './config';
 
@@ -161,6 +163,7 @@ export function barMap(b: usize, fn: u32, bar: u32, map: bool, address: u64): vo
     else memoryMap(b, fn, bar);
   }
   count(b, Counter.BAR_MOVES);
+  trace(b, TraceCategory.BAR, fn, address, bar, traceDetail(0, map, 0));
   store<u32>(b, fn + 1, State.BAR_MOVED);
 }
 

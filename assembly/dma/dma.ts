@@ -9,7 +9,9 @@ import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
 import { DmaSpace, FunctionFlag, FunctionRecord, State, WindowRecord } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count, countBy, fillOnes } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { windowRead as hostRead, windowWrite as hostWrite } from '../memory/host';
 import {
   frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
@@ -156,6 +158,7 @@ export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): 
     const mpa = inInterruptWindow(at) ? NO_TRANSLATION : pieceMpa(b, fn, at, false);
     if (mpa == NO_TRANSLATION) {
       fillOnes(dst + done, len - done);
+      trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, Status.FAULT));
       return Status.FAULT;
     }
     const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, <u32>(mpa >> Machine.PAGE_SHIFT));
@@ -167,6 +170,7 @@ export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): 
     }
     done += part;
   }
+  trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, worst));
   return worst;
 }
 
@@ -192,7 +196,10 @@ export function dmaWrite(b: usize, fn: u32, busAddr: u64, len: u32, src: usize):
       continue;
     }
     const mpa = pieceMpa(b, fn, at, true);
-    if (mpa == NO_TRANSLATION) return Status.FAULT;
+    if (mpa == NO_TRANSLATION) {
+      trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, Status.FAULT));
+      return Status.FAULT;
+    }
     const mfn = <u32>(mpa >> Machine.PAGE_SHIFT);
     const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, mfn);
     if (frame != 0) {
@@ -205,5 +212,6 @@ export function dmaWrite(b: usize, fn: u32, busAddr: u64, len: u32, src: usize):
     }
     done += part;
   }
+  trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, worst));
   return worst;
 }

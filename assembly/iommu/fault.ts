@@ -3,7 +3,9 @@
 import { IommuState, Vtd, VtdFrcd, VtdFsts } from '../spec/vtd';
 import { State } from '../spec/state';
 import { Counter } from '../spec/counters';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { registerGet, registerSet } from '../bus/functions';
 
 const FECTL_IM: u32 = 0x80000000;
@@ -51,6 +53,7 @@ export function faultSummary(b: usize): void {
  */
 export function faultRecord(b: usize, sid: u32, info: u64, reason: u32, read: bool, silent: bool): void {
   count(b, Counter.FAULTS);
+  trace(b, TraceCategory.FAULT, sid, info, reason, traceDetail(0, !read, reason));
   if (silent) return;
   if (vtdGet(b, Vtd.FSTS) & VtdFsts.PFO) {
     count(b, Counter.FAULTS_DROPPED);

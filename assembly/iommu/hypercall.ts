@@ -6,7 +6,9 @@ import { Status } from '../spec/status';
 import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdInv } from '../spec/vtd';
 import { DomainFlag, DomainRecord, IoDomainRecord, State } from '../spec/state';
+import { IommuOp, TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { framePtr } from '../memory/windows';
 import { frameIsOwnRam } from '../memory/frames';
 import { domainPresent, domainRecord } from '../gate/domains';
@@ -32,6 +34,7 @@ function refused(b: usize, status: Status): Status {
 export function iommuOpMap(b: usize, dom: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
   const slot = enter(b, dom);
   count(b, Counter.IOMMU_OP_MAPS);
+  trace(b, TraceCategory.HYPERCALL, dom, <u64>dfn << 12, mfn, traceDetail(IommuOp.MAP, false, pages));
   if (slot == 0) return refused(b, Status.ABSENT);
   const owner = load<u32>(ioDomainRecord(b, slot - 1), IoDomainRecord.OWNER);
   if (owner != load<u32>(domainRecord(b, dom), DomainRecord.DOMID)) return refused(b, Status.REFUSED);
@@ -46,6 +49,7 @@ export function iommuOpMap(b: usize, dom: u32, dfn: u32, mfn: u32, pages: u32, r
 export function iommuOpUnmap(b: usize, dom: u32, dfn: u32, pages: u32): Status {
   const slot = enter(b, dom);
   count(b, Counter.IOMMU_OP_UNMAPS);
+  trace(b, TraceCategory.HYPERCALL, dom, <u64>dfn << 12, 0, traceDetail(IommuOp.UNMAP, false, pages));
   if (slot == 0) return refused(b, Status.ABSENT);
   const status = ioUnmap(b, slot - 1, dfn, pages);
   return status == Status.OK ? status : refused(b, status);
@@ -82,6 +86,7 @@ export function invalidateSync(b: usize, lo: u64, hi: u64): Status {
 export function iommuOpFlush(b: usize, dom: u32, dfn: u32, pages: u32): Status {
   const slot = enter(b, dom);
   count(b, Counter.IOMMU_OP_FLUSHES);
+  trace(b, TraceCategory.HYPERCALL, dom, <u64>dfn << 12, 0, traceDetail(IommuOp.FLUSH, false, pages));
   if (slot == 0) return refused(b, Status.ABSENT);
   if (<u64>dfn + pages > 0x100000000) return refused(b, Status.RANGE);
   const did = <u64>load<u32>(ioDomainRecord(b, slot - 1), IoDomainRecord.DID) << 16;

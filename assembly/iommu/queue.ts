@@ -4,7 +4,9 @@ import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdFsts, VtdInv } from '../spec/vtd';
 import { State } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { frameDirty, framePtr } from '../memory/windows';
 import { workDone, workRequest } from '../bus/functions';
 import { cacheKill, cacheKillContexts, cacheKillRange, cacheTag } from './cache';
@@ -151,13 +153,15 @@ export function queueDrain(b: usize, budget: u32): bool {
     budget--;
     count(b, Counter.SERVICE_UNITS);
     const mfn = base + (head >> 8);
-    const ptr = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
-    if (ptr == 0 || !descriptor(b, load<u64>(ptr + ((head & 255) << 4)), load<u64>(ptr + ((head & 255) << 4), 8))) {
+    const frame = mfn < <u64>Machine.MFN_LIMIT ? framePtr(b, <u32>mfn) : 0;
+    const entry = frame + ((head & 255) << 4);
+    if (frame == 0 || !descriptor(b, load<u64>(entry), load<u64>(entry, 8))) {
       vtdSet(b, Vtd.IQH, head << 4);
       faultStatus(b, VtdFsts.IQE);
       return true;
     }
     count(b, Counter.INVALIDATIONS);
+    trace(b, TraceCategory.INVALIDATION, VTD_FUNCTION, load<u64>(entry, 8), load<u32>(entry), traceDetail(0, false, 0));
     head = (head + 1) & (entries - 1);
   }
   vtdSet(b, Vtd.IQH, head << 4);

@@ -4,7 +4,9 @@ import { Machine } from '../spec/machine';
 import { PciStatus, Pci } from '../spec/pci';
 import { Counter } from '../spec/counters';
 import { FunctionFlag, FunctionRecord, State } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { functionRecord } from '../bus/functions';
 import { configPtr } from '../bus/config';
 
@@ -29,6 +31,10 @@ export function intxUpdate(b: usize, fn: u32): void {
   const after = asserted ? before | (<u64>1 << fn) : before & ~(<u64>1 << fn);
   store<u64>(ptr, after);
   if (before == 0 && after != 0) count(b, Counter.INTX_ASSERTS);
+  if (before != after) {
+    const line = load<u32>(record, FunctionRecord.INTX_LINE);
+    trace(b, TraceCategory.INTX, fn, line, asserted ? 1 : 0, traceDetail(0, false, 0));
+  }
 }
 
 /** The device's own interrupt level. */

@@ -3,7 +3,9 @@
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { Message, Messages, State, StateSize } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 
 @inline
 function entryPtr(b: usize, running: u32): usize {
@@ -35,6 +37,7 @@ export function messagePush(b: usize, source: u32, vector: u32, destination: u32
   store<u32>(entry, data, Message.DATA);
   store<u32>(queue, tail + 1, Messages.TAIL);
   count(b, Counter.MESSAGES_SENT);
+  trace(b, TraceCategory.MESSAGE, source & 0xffff, destination, data, traceDetail(vector & 0xff, true, 0));
   return Status.OK;
 }
 

@@ -3,7 +3,9 @@ import { Msi, Pci, PciCommand, Pm } from '../spec/pci';
 import { Counter } from '../spec/counters';
 import { FunctionFlag, FunctionRecord, Model, State } from '../spec/state';
 import { Machine } from '../spec/machine';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { functionRecord, workRequest } from '../bus/functions';
 import { configLoad, configPtr, configStore, configWord } from '../bus/config';
 import { barsUpdate } from '../bus/decode';
@@ -47,12 +49,15 @@ export function configApply(b: usize, fn: u32): void {
 export function configRead(b: usize, fn: u32, off: u32, width: u32): u32 {
   count(b, Counter.CONFIG_READS);
   if (off & (width - 1)) return 0xffffffff;
-  return configLoad(b, fn, off, width);
+  const value = configLoad(b, fn, off, width);
+  trace(b, TraceCategory.CONFIG, fn, off, value, traceDetail(width, false, 0));
+  return value;
 }
 
 export function configWrite(b: usize, fn: u32, off: u32, width: u32, value: u32): void {
   count(b, Counter.CONFIG_WRITES);
   if (off & (width - 1)) return;
+  trace(b, TraceCategory.CONFIG, fn, off, value, traceDetail(width, true, 0));
   store<u32>(b, 0, State.BAR_MOVED);
   configStore(b, fn, off, width, value);
   configApply(b, fn);

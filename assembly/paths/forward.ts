@@ -8,6 +8,7 @@ import { E1000Driver, ForwardRun } from '../spec/driver';
 import { Link } from '../spec/link';
 import { FunctionRecord, State } from '../spec/state';
 import { count } from '../memory/state';
+import { traceFull } from '../memory/trace';
 import { functionRecord, workRequest } from '../bus/functions';
 import { intxAsserted } from '../irq/intx';
 import { storeMatches } from '../ring/link';
@@ -82,6 +83,7 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
   let idle: u32 = 0;
   while (done < packets && idle < PATIENCE) {
     if (offered == done) {
+      if (traceFull(b)) break;
       const more = min<u32>(burst(run, batch), packets - offered);
       store<u64>(link, load<u64>(link, Link.LIMIT) + more, Link.LIMIT);
       offered += more;

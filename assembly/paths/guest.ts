@@ -5,7 +5,9 @@ import { Machine, MapEntry, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { BarRecord, PortEntry, RefusedKind, State, WindowRecord } from '../spec/state';
+import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
+import { trace, traceDetail } from '../memory/trace';
 import { windowRead, windowWrite } from '../memory/host';
 import {
   frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
@@ -133,7 +135,9 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-    return at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    const value = at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    trace(b, TraceCategory.MMIO, dom, address, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
+    return value;
   }
   accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
   return ones(b, Status.REFUSED);
@@ -161,6 +165,7 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
       if (at == 0) result(b, Status.NOTHING);
       else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
+      trace(b, TraceCategory.MMIO, dom, address, lo, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
       return;
     }
   }
@@ -229,7 +234,9 @@ export function guestIn(b: usize, dom: u32, port: u32, width: u32): u32 {
     return ones(b, Status.REFUSED);
   }
   count(b, Counter.GUEST_PORT_READS);
-  return portRead(b, port, width);
+  const value = portRead(b, port, width);
+  trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
+  return value;
 }
 
 export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32): void {
@@ -240,4 +247,5 @@ export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32):
   }
   count(b, Counter.GUEST_PORT_WRITES);
   portWrite(b, port, width, value);
+  trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
 }

@@ -6,6 +6,7 @@ import { Counter } from '../spec/counters';
 import { Service } from '../spec/status';
 import { IommuState, Vtd } from '../spec/vtd';
 import { PeerEntry, State } from '../spec/state';
+import { traceFull } from '../memory/trace';
 import { messagePush, messagesHaveRoom } from '../irq/messages';
 import { peerPeek, peerPop, decodeAt } from '../dma/peer';
 import { vtdGet } from '../iommu/fault';
@@ -75,8 +76,9 @@ export function serviceRun(b: usize, now: u64, budget: u32): Service {
   while (idle < <u32>Machine.FUNCTIONS) {
     eventsSend(b);
     const spent = units(b) - start;
-    if (spent >= limit) {
-      store<u32>(b, <u32>(spent - limit), State.DEBT);
+    // a full trace ends the batch like a spent budget, and nothing is lost
+    if (spent >= limit || traceFull(b)) {
+      store<u32>(b, spent > limit ? <u32>(spent - limit) : 0, State.DEBT);
       store<u32>(b, fn, State.NEXT_FUNCTION);
       return Service.MORE;
     }

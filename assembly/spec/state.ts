@@ -46,6 +46,9 @@ export const enum State {
   /** Eight bytes that a guest's access to a file window goes through. */
   ACCESS_SCRATCH = 0x1050,
 
+  /** The event trace, see Trace. */
+  TRACE = 0x1060,
+
   /** 16 window records of 16 bytes, see WindowRecord. */
   WINDOW_TABLE = 0x1080,
 

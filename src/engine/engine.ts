@@ -5,6 +5,7 @@ import { COUNTER_NAMES, type Counters } from './counters';
 import { type EngineExports, instantiate } from './exports';
 import { Heap } from './heap';
 import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
+import { EventTrace } from './trace';
 import { Windows } from './windows';
 
 export interface EngineOptions {
@@ -67,6 +68,7 @@ export class Engine {
   readonly stateSize: number;
   /** RAM beyond what the engine was created with. */
   readonly windows: Windows;
+  readonly trace: EventTrace;
   #view: DataView;
   #bytes: Uint8Array;
 
@@ -80,6 +82,7 @@ export class Engine {
     this.stateSize = stateSize;
     this.windows = windows;
     windows.attach(this);
+    this.trace = new EventTrace(this);
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes);

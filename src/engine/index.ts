@@ -2,6 +2,8 @@ export { Engine } from './engine';
 export type { EngineOptions, InterruptMessage } from './engine';
 export { COUNTER_COUNT, COUNTER_NAMES, countersBetween } from './counters';
 export type { CounterName, Counters } from './counters';
+export { TRACE_CATEGORIES } from './trace';
+export type { TraceEvent, TraceKind, TraceOptions } from './trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './windows';
 export { engineBytes, instantiate, isShared } from './exports';
 export type { EngineExports } from './exports';

@@ -84,14 +84,20 @@ export class Cell {
   forward(packets: number): void {
     for (let left = packets; left > 0;) {
       const slice = Math.min(left, SLICE);
-      const done = this.machine.engine.exports.forwardRun(this.#run, slice);
-      this.#forwarded += done;
+      const done = this.forwardSome(slice);
       left -= done;
       if (done < slice) {
         throw new PortcullisError('RUN_STALLED', `${this.setup.owner}/${this.setup.policy}, workload ${this.workload.name}: the `
           + `NIC stood still after ${this.#forwarded} packets`, { forwarded: this.#forwarded });
       }
     }
+  }
+
+  /** At most `packets` in one call; how many it were. Fewer when the ring stands still or a lossless trace is full. */
+  forwardSome(packets: number): number {
+    const done = this.machine.engine.exports.forwardRun(this.#run, packets);
+    this.#forwarded += done;
+    return done;
   }
 
   warmUp(): void {
