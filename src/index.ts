@@ -1,11 +1,12 @@
 // The public API, in the order a reader meets it.
 export { Machine } from './machine/machine';
 export type { DomainConfig, MachineHost } from './machine/machine';
+export type { MachineDocument, MachineSnapshot } from './machine/snapshot';
 export { DEVICE_MODELS } from './machine/description';
 export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
 export { parseSize } from './machine/size';
 export { Engine } from './engine/engine';
-export type { EngineOptions, InterruptMessage } from './engine/engine';
+export type { EngineHost, EngineOptions, InterruptMessage } from './engine/engine';
 export { TRACE_CATEGORIES } from './engine/trace';
 export type { TraceEvent, TraceKind, TraceOptions } from './engine/trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';

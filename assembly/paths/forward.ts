@@ -24,7 +24,7 @@ const PATIENCE: u32 = 4;
 /** All that is due now, `budget` units at a time. */
 @inline
 function serviceAll(b: usize, now: u64, budget: u32): void {
-  while (serviceRun(b, now, budget) == Service.MORE) {}
+  while (serviceRun(b, now, budget) == Service.MORE && !traceFull(b)) {}
 }
 
 @inline
@@ -82,11 +82,12 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
   let offered: u32 = 0;
   let idle: u32 = 0;
   while (done < packets && idle < PATIENCE) {
-    if (offered == done) {
+    // more than was offered when frames had been under way before the run
+    if (offered <= done) {
       if (traceFull(b)) break;
-      const more = min<u32>(burst(run, batch), packets - offered);
+      const more = min<u32>(burst(run, batch), packets - done);
       store<u64>(link, load<u64>(link, Link.LIMIT) + more, Link.LIMIT);
-      offered += more;
+      offered = done + more;
       workRequest(b, fn);
     }
     serviceAll(b, load<u64>(b, State.NOW), budget);

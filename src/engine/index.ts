@@ -1,5 +1,5 @@
 export { Engine } from './engine';
-export type { EngineOptions, InterruptMessage } from './engine';
+export type { EngineHost, EngineOptions, InterruptMessage } from './engine';
 export { COUNTER_COUNT, COUNTER_NAMES, countersBetween } from './counters';
 export type { CounterName, Counters } from './counters';
 export { TRACE_CATEGORIES } from './trace';
@@ -8,5 +8,9 @@ export type { WindowFile, WindowOptions, WindowRequest } from './windows';
 export { engineBytes, instantiate, isShared } from './exports';
 export type { EngineExports } from './exports';
 export { Random } from './random';
+export { hashBytes, hashText } from './hash';
+export { type Shape, requireShape } from './shape';
+export { SNAPSHOT_SCHEMA } from './snapshot';
+export type { EngineDocument, EngineSnapshot, LentWindow } from './snapshot';
 export { DEFAULT_CACHES, FRAMES_MAX } from './layout';
 export type { CacheGeometry, Measure } from './layout';

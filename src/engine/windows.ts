@@ -1,5 +1,5 @@
 import { Machine, WindowKind } from '../../assembly/spec/machine';
-import { JournalEntry, Journal, FunctionRecord, State, StateSize } from '../../assembly/spec/state';
+import { JournalEntry, Journal, FunctionRecord, State, StateSize, WindowRecord } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
 import type { EngineExports, EngineImports } from './exports';
 import type { Heap } from './heap';
@@ -93,6 +93,21 @@ export class Windows {
     if (options.kind === 'message') {
       this.#messages = true;
       this.functionsChanged();
+    }
+  }
+
+  /** Takes up the windows that a restored state has: each lies where its host says now. */
+  restore(windows: readonly WindowOptions[]): void {
+    const engine = this.#engine as WindowsEngine;
+    for (const window of windows) {
+      for (let i = 1; i < Machine.WINDOWS; i++) {
+        const record = State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
+        if (engine.word(record + WindowRecord.REACH) === 0) continue;
+        if (engine.word(record + WindowRecord.FIRST_MFN) !== window.firstMfn) continue;
+        engine.setWord(State.PLACEMENT + i * 4, window.kind === 'linear' ? window.offset : 0);
+      }
+      if (window.kind === 'file') this.#files.set(window.firstMfn, window.file);
+      if (window.kind === 'message') this.#messages = true;
     }
   }
 

@@ -1,13 +1,16 @@
 import { ForwardRun } from '../../assembly/spec/driver';
-import { type Counters, Random, countersBetween } from '../engine/index';
+import { type Counters, type EngineHost, Random, countersBetween } from '../engine/index';
 import { PortcullisError } from '../errors';
-import { E1000Driver } from '../drivers/e1000';
-import { EduDriver } from '../drivers/edu';
+import { type E1000Document, E1000Driver } from '../drivers/e1000';
+import { type EduDocument, EduDriver } from '../drivers/edu';
 import type { DmaOptions } from '../drivers/guest';
 import { Machine, type MachineHost } from '../machine/machine';
 import type { DomainGuest } from '../machine/guest';
+import type { MachineDocument } from '../machine/snapshot';
 import type { Domain } from '../xen/hypervisor/domain';
-import { BYSTANDER, NIC, type Setup, machineFor } from './matrix';
+import type { PolicyName } from './cost/index';
+import { BYSTANDER, NIC, type Setup, machineFor, setupOf } from './matrix';
+import type { Owner } from './result';
 import type { Workload } from './workload';
 
 /** Packets of one call into the engine: long enough to be cheap, short enough for the compiler to change gear. */
@@ -23,6 +26,25 @@ export interface CellOptions extends MachineHost {
   mode?: DmaOptions['mode'];
   /** Budget of each `service` in a run (default unlimited); what comes of it is the same. */
   budget?: number;
+}
+
+/** What a cell knows beside its machine. */
+export interface CellDocument {
+  owner: Owner;
+  policy: PolicyName;
+  /** Domain id of the guest. */
+  guest: number;
+  driver: E1000Document;
+  bystander: EduDocument;
+  /** Where in the engine's state the forwarding run lies. */
+  run: number;
+  forwarded: number;
+}
+
+export interface CellSnapshot {
+  state: Uint8Array;
+  ram: Uint8Array;
+  document: { machine: MachineDocument; cell: CellDocument };
 }
 
 function hostOf({ memory, state, ram }: MachineHost): MachineHost {
@@ -42,11 +64,19 @@ export class Cell {
   readonly #run: number;
   #forwarded = 0;
 
-  private constructor(machine: Machine, setup: Setup, workload: Workload, options: CellOptions) {
+  private constructor(machine: Machine, setup: Setup, workload: Workload, options: CellOptions | CellDocument) {
     this.machine = machine;
     this.setup = setup;
     this.workload = workload;
     this.victim = machine.dom0;
+    if ('run' in options) {
+      this.guest = machine.guest(machine.hypervisor.domain(options.guest));
+      this.bystander = new EduDriver(machine.guest(machine.dom0), machine.routingOf(BYSTANDER), { resume: options.bystander });
+      this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), { resume: options.driver });
+      this.#run = options.run;
+      this.#forwarded = options.forwarded;
+      return;
+    }
     const native = setup.owner === 'native';
     const domain = native ? machine.dom0 : machine.createDomain({ name: 'guest', memory: '16MiB' });
     machine.assign(NIC, domain, setup.translation);
@@ -78,6 +108,21 @@ export class Cell {
     const heap = workload.store.image.length + (2 << 20);
     const machine = await Machine.create(machineFor(setup, options.seed, heap), hostOf(options));
     return new Cell(machine, setup, workload, options);
+  }
+
+  save(): CellSnapshot {
+    const { state, ram, document } = this.machine.save();
+    const { owner, policy } = this.setup;
+    return { state, ram, document: { machine: document, cell: {
+      owner, policy, guest: this.guest.domain.domid, driver: this.driver.save(), bystander: this.bystander.save(),
+      run: this.#run, forwarded: this.#forwarded,
+    } } };
+  }
+
+  /** `workload` is the one that the cell was made with; its frames are in the snapshot. */
+  static async restore(snapshot: CellSnapshot, workload: Workload, host: EngineHost = {}): Promise<Cell> {
+    const { state, ram, document: { machine, cell } } = snapshot;
+    return new Cell(await Machine.restore({ state, ram, document: machine }, host), setupOf(cell.owner, cell.policy), workload, cell);
   }
 
   /** Forwards `packets` packets. Throws RUN_STALLED when the ring stands still before that. */

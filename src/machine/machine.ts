@@ -1,7 +1,7 @@
 import { FunctionRecord, PortEntry, State, StateSize } from '../../assembly/spec/state';
 import { Machine as Fixed } from '../../assembly/spec/machine';
 import { Pci } from '../../assembly/spec/pci';
-import { Engine, type EngineOptions } from '../engine/index';
+import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
@@ -14,9 +14,10 @@ import { dumpFunction } from '../pci/dump';
 import { type EnumeratedFunction, enumerate } from '../pci/enumerate';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
-import { type MachineDescription, type ResolvedDescription, resolveDescription } from './description';
-import { DomainGuest } from './guest';
+import { DEVICE_MODELS, type MachineDescription, type ResolvedDescription, resolveDescription } from './description';
+import { DomainGuest, type GuestDocument } from './guest';
 import { parseSize } from './size';
+import { type MachineDocument, type MachineSnapshot, checkAgainstState, checkMachine } from './snapshot';
 
 export interface MachineHost {
   /** A memory to put the machine into, shared or not; what lay there is zeroed. By default it makes its own. */
@@ -40,15 +41,23 @@ export class Machine {
   readonly engine: Engine;
   readonly hypervisor: Hypervisor;
   readonly description: ResolvedDescription;
+  readonly #source: MachineDescription;
   readonly dom0: Domain;
   readonly #functions = new Map<number, AttachedFunction>();
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
   #enumerated: EnumeratedFunction[] = [];
 
-  private constructor(engine: Engine, description: ResolvedDescription) {
+  private constructor(engine: Engine, source: MachineDescription, description: ResolvedDescription, saved?: MachineDocument) {
     this.engine = engine;
+    this.#source = source;
     this.description = description;
+    if (saved !== undefined) {
+      this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false }, saved.hypervisor);
+      this.dom0 = this.hypervisor.domain(0);
+      this.#resume(saved);
+      return;
+    }
     const ports = engine.word(State.POOL_PORTS);
     engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
     engine.view.setUint16(engine.base + ports + (CONFIG_DATA >> 2) * 2, PortEntry.CONFIG_DATA, true);
@@ -76,7 +85,46 @@ export class Machine {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       ...host,
     };
-    return new Machine(await Engine.create(options), resolved);
+    return new Machine(await Engine.create(options), description, resolved);
+  }
+
+  /**
+   * The whole machine at a safe point, between two calls. Not in it: bytes of windows that the host has lent, frame
+   * stores and drivers as objects (a driver's `save` gives what its `resume` takes).
+   */
+  save(): MachineSnapshot {
+    const { state, ram, document } = this.engine.save();
+    return { state, ram, document: {
+      schemaVersion: SNAPSHOT_SCHEMA, engine: document, description: this.#source,
+      functions: [...this.#functions.values()].map(({ routing, fn, definition, parts }) => {
+        const link = this.#links.get(routing)?.save();
+        return { routing, fn, model: definition.model, parts: parts.map((part) => ({ ...part })), ...(link && { link }) };
+      }),
+      enumerated: this.#enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) })),
+      guests: [...this.#guests.values()].filter(({ domain }) => this.hypervisor.domains.includes(domain)).map((guest) => guest.save()),
+      hypervisor: this.hypervisor.save(),
+    } };
+  }
+
+  /**
+   * Goes on from a snapshot, at any place in any memory. Throws a PortcullisError that says what does not fit, before
+   * anything has been changed. A snapshot is trusted as a program is: its hashes find accidents, not malice.
+   */
+  static async restore(snapshot: MachineSnapshot, host: EngineHost = {}): Promise<Machine> {
+    const resolved = checkMachine(snapshot);
+    const { state, ram, document } = snapshot;
+    const engine = await Engine.restore({ state, ram, document: document.engine }, host, () => checkAgainstState(snapshot));
+    return new Machine(engine, document.description, resolved, document);
+  }
+
+  #resume(saved: MachineDocument): void {
+    for (const { routing, fn, model, parts, link } of saved.functions) {
+      const definition = DEVICE_MODELS.get(model) as DeviceDefinition;
+      this.#functions.set(routing, { fn, routing, definition, parts: parts.map((part) => ({ ...part })) });
+      if (link !== undefined) this.#links.set(routing, new LinkHandle(this.engine, fn, link));
+    }
+    this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
+    for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
   }
 
   #attach(definition: DeviceDefinition, routing: number, link: ResolvedDescription['devices'][number]['link']): void {
@@ -147,11 +195,12 @@ export class Machine {
 
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest {
-    let guest = this.#guests.get(domain.domid);
-    if (guest === undefined) {
-      guest = new DomainGuest(this.hypervisor, domain, (ns) => this.run(ns));
-      this.#guests.set(domain.domid, guest);
-    }
+    return this.#guests.get(domain.domid) ?? this.#addGuest(domain);
+  }
+
+  #addGuest(domain: Domain, saved?: GuestDocument): DomainGuest {
+    const guest = new DomainGuest(this.hypervisor, domain, (ns) => this.run(ns), saved);
+    this.#guests.set(domain.domid, guest);
     return guest;
   }
 
