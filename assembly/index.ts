@@ -10,3 +10,4 @@ export {
   tableFrameGive, tableFrameTake, windowAnswer, windowMap,
   windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';
+export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';

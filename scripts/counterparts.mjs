@@ -10,6 +10,7 @@ import util from 'node:util';
 import { main } from './setup.mjs';
 import { findProgram, whyMissing } from './debian.mjs';
 import { root, writeJson } from './files.mjs';
+import { checkModels } from './lspci.mjs';
 import { countFrames } from './pcap.mjs';
 import { run } from './run.mjs';
 import { addTo, closingLine, exitCodeOf, newTally } from './test-results.mjs';
@@ -23,6 +24,13 @@ const CHECKS = [
     program: 'tshark',
     files: [CAPTURE],
     check: (tshark) => checkCapture(tshark, CAPTURE),
+  },
+  {
+    name: 'lspci reads the config space of every device model',
+    packages: ['pciutils'],
+    program: 'lspci',
+    files: ['build/index.js', 'test/golden/lspci/host-bridge.txt'],
+    check: checkModels,
   },
 ];
 

@@ -11,6 +11,7 @@ import { count } from '../memory/state';
 import { trace, traceDetail } from '../memory/trace';
 import { barRecord, functionPresent, functionRecord } from './functions';
 import { configDword } from './config';
+import { windowsForward } from './bridges';
 
 @inline
 function bothGet(record: usize): u64 {
@@ -165,9 +166,24 @@ export function barMap(b: usize, fn: u32, bar: u32, map: bool, address: u64): vo
   count(b, Counter.BAR_MOVES);
   trace(b, TraceCategory.BAR, fn, address, bar, traceDetail(0, map, 0));
   store<u32>(b, fn + 1, State.BAR_MOVED);
+  store<u64>(b, load<u64>(b, State.BARS_MOVED) | (<u64>1 << fn), State.BARS_MOVED);
 }
 
-/** Brings the decode into line with the config bytes: BAR registers, decode enables, power state. */
+/** Begins an operation that reports which functions it moved BARs of. */
+@inline
+export function barsMovedClear(b: usize): void {
+  store<u32>(b, 0, State.BAR_MOVED);
+  store<u64>(b, 0, State.BARS_MOVED);
+}
+
+/** The host bridge claims the enhanced config space before any BAR does. */
+@inline
+function overlapsEcam(address: u64, size: u32): bool {
+  return address < (<u64>Machine.ECAM_LAST_MFN + 1) << Machine.PAGE_SHIFT
+    && address + size > <u64>Machine.ECAM_FIRST_MFN << Machine.PAGE_SHIFT;
+}
+
+/** Brings the decode into line with the config bytes: BAR registers, decode enables, power state, bridges above. */
 export function barsUpdate(b: usize, fn: u32): void {
   const flags = load<u32>(functionRecord(b, fn), FunctionRecord.FLAGS);
   const up = (flags & FunctionFlag.POWERED_DOWN) == 0;
@@ -179,12 +195,14 @@ export function barsUpdate(b: usize, fn: u32): void {
     const size = load<u32>(record, BarRecord.SIZE);
     if (kind == BarKind.IO) {
       const port = raw & ~(<u32>PciBar.IO_FLAGS);
-      barMap(b, fn, bar, up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port + size <= 0x10000, port);
+      const decoded = up && (flags & FunctionFlag.IO_DECODE) != 0 && port != 0 && port <= 0x10000 - size;
+      barMap(b, fn, bar, decoded && windowsForward(b, fn, true, port, size), port);
       continue;
     }
     let address = <u64>(raw & ~(<u32>PciBar.MEMORY_FLAGS));
     if (kind == BarKind.MEMORY_64) address |= <u64>configDword(b, fn, Pci.BAR0 + 4 + (bar << 2)) << 32;
     const inside = address != 0 && address <= (<u64>Machine.MFN_LIMIT << Machine.PAGE_SHIFT) - size;
-    barMap(b, fn, bar, up && (flags & FunctionFlag.MEMORY_DECODE) != 0 && inside, address);
+    const decoded = up && (flags & FunctionFlag.MEMORY_DECODE) != 0 && inside && !overlapsEcam(address, size);
+    barMap(b, fn, bar, decoded && windowsForward(b, fn, false, address, size), address);
   }
 }

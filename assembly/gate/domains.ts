@@ -6,6 +6,9 @@ import { DomainRecord, State, StateSize } from '../spec/state';
 import { radixClear, radixGet, radixPageGive, radixPageTake, radixRoot, radixSet } from '../memory/radix';
 import { count } from '../memory/state';
 
+/** Radix pages that guest maps leave for the decode of BARs. */
+const KEPT_FOR_BARS: u32 = 96;
+
 @inline
 export function domainRecord(b: usize, slot: u32): usize {
   return b + State.DOMAIN_TABLE + slot * StateSize.DOMAIN_RECORD;
@@ -58,7 +61,7 @@ export function guestMapGet(b: usize, slot: u32, page: u32): u32 {
 /** Writes an entry of the guest map; whoever calls has checked the right to it. */
 export function guestMapSet(b: usize, slot: u32, page: u32, entry: u32): Status {
   if (!domainPresent(b, slot)) return Status.ABSENT;
-  return radixSet(b, radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT)), page, entry);
+  return radixSet(b, radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT)), page, entry, KEPT_FOR_BARS);
 }
 
 /** Machine frame of a page of RAM of the guest, or MapEntry.MFN_MASK + 1 when there is none. */

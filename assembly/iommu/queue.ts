@@ -24,10 +24,22 @@ function floorsRaise(b: usize, did: u32): void {
   store<u64>(iommu + IommuState.FLOORS + (did << 3), clock);
 }
 
-/** Everything of every domain: a floor for each of the 64 domain ids. */
+// a floor for each of the 64 domain ids
+function allFloorsRaise(b: usize): void {
+  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+}
+
+/** Everything of every domain. */
 export function invalidateGlobal(b: usize): void {
   count(b, Counter.INVALIDATE_GLOBAL);
-  for (let did: u32 = 0; did < <u32>IommuState.DOMAIN_IDS; did++) floorsRaise(b, did);
+  allFloorsRaise(b);
+}
+
+/** Every cache of the unit is empty, without an invalidation: a reset. */
+export function cachesReset(b: usize): void {
+  allFloorsRaise(b);
+  const iommu = b + State.IOMMU;
+  store<u64>(iommu, load<u64>(iommu, IommuState.CLOCK), IommuState.CONTEXT_FLOOR);
 }
 
 export function invalidateDomain(b: usize, did: u32): void {

@@ -2,8 +2,9 @@
 import { Machine } from '../spec/machine';
 import { IommuState, Vtd, VtdFrcd, VtdGcmd } from '../spec/vtd';
 import { State } from '../spec/state';
-import { contextCommand, iotlbCommand, queueResume, queueTail } from './queue';
-import { faultSummary, vtdGet, vtdSet } from './fault';
+import { cellsReset, workDone } from '../bus/functions';
+import { cachesReset, contextCommand, iotlbCommand, queueResume, queueTail } from './queue';
+import { VTD_FUNCTION, faultSummary, vtdGet, vtdSet } from './fault';
 
 /** Frame of a 64-bit base register; all ones when it lies beyond what this machine can have. */
 function baseMfn(b: usize, off: u32): u32 {
@@ -82,4 +83,13 @@ export function vtdWrite(b: usize, off: u32, value: u32): void {
         vtdSet(b, Vtd.FECTL, vtdGet(b, Vtd.FECTL) & 0x80000000);
       }
   }
+}
+
+/** System reset of the unit: registers as after power-on, nothing translated or remapped, caches empty. */
+export function vtdReset(b: usize): void {
+  cellsReset(b, VTD_FUNCTION, 0);
+  cachesReset(b);
+  // ENABLED to COMPLETION_EVENT; the clock of the caches goes on
+  memory.fill(b + State.IOMMU + IommuState.ENABLED, 0, IommuState.CLOCK - IommuState.ENABLED);
+  workDone(b, VTD_FUNCTION);
 }

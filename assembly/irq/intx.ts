@@ -15,7 +15,11 @@ function linePtr(b: usize, line: u32): usize {
   return b + State.INTX + ((line & (Machine.INTX_LINES - 1)) << 3);
 }
 
-/** Brings the line into line with the function's level, INTX_DISABLE and MSI enable. */
+// disabled, or replaced by messages; a function that is off or cut off asserts nothing
+const SILENT: u32 = FunctionFlag.INTX_DISABLE | FunctionFlag.MSI_ENABLE | FunctionFlag.MSIX_ENABLE
+  | FunctionFlag.POWERED_DOWN | FunctionFlag.LINK_DOWN;
+
+/** Brings the line into line with the function's level and its flags. */
 export function intxUpdate(b: usize, fn: u32): void {
   const record = functionRecord(b, fn);
   if (load<u32>(record, FunctionRecord.INTX_PIN) == 0) return;
@@ -25,7 +29,7 @@ export function intxUpdate(b: usize, fn: u32): void {
   const status = load<u16>(config + Pci.STATUS);
   store<u16>(config + Pci.STATUS, level ? status | PciStatus.INTERRUPT : status & ~(<u16>PciStatus.INTERRUPT));
   const flags = load<u32>(record, FunctionRecord.FLAGS);
-  const asserted = level && (flags & (FunctionFlag.INTX_DISABLE | FunctionFlag.MSI_ENABLE)) == 0;
+  const asserted = level && (flags & SILENT) == 0;
   const ptr = linePtr(b, load<u32>(record, FunctionRecord.INTX_LINE));
   const before = load<u64>(ptr);
   const after = asserted ? before | (<u64>1 << fn) : before & ~(<u64>1 << fn);

@@ -43,14 +43,14 @@ export function radixGet(b: usize, root: usize, key: u32): u32 {
   return load<u32>(pagePtr(b, leaf - 1) + ((key & 1023) << 2));
 }
 
-/** Sets the entry of `key`. FULL when a page is missing; then nothing has changed. */
-export function radixSet(b: usize, root: usize, key: u32, entry: u32): Status {
+/** Sets the entry of `key`. FULL when not more than `keep` pages would be left; then nothing has changed. */
+export function radixSet(b: usize, root: usize, key: u32, entry: u32, keep: u32 = 0): Status {
   if (key >> 28) return Status.RANGE;
   const midSlot = root + ((key >> 20) << 2);
   let mid = load<u32>(midSlot);
   if (mid == 0) {
     if (entry == 0) return Status.OK;
-    if (load<u32>(b, State.PAGES_FREE) < 2) return Status.FULL;
+    if (load<u32>(b, State.PAGES_FREE) < keep + 2) return Status.FULL;
     mid = radixPageTake(b);
     store<u32>(midSlot, mid);
   }
@@ -58,8 +58,8 @@ export function radixSet(b: usize, root: usize, key: u32, entry: u32): Status {
   let leaf = load<u32>(leafSlot);
   if (leaf == 0) {
     if (entry == 0) return Status.OK;
+    if (load<u32>(b, State.PAGES_FREE) <= keep) return Status.FULL;
     leaf = radixPageTake(b);
-    if (leaf == 0) return Status.FULL;
     store<u32>(leafSlot, leaf);
     store<u32>(usePtr(b, mid - 1), load<u32>(usePtr(b, mid - 1)) + 1);
   }

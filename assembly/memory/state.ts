@@ -31,3 +31,9 @@ export function countBy(b: usize, counter: Counter, n: u64): void {
 export function fillOnes(ptr: usize, len: u32): void {
   memory.fill(ptr, 0xff, len);
 }
+
+/** What a read of so many bytes gives that nobody answers; of eight, the low half. */
+@inline
+export function onesOf(width: u32): u32 {
+  return width >= 4 ? <u32>0xffffffff : (<u32>1 << (width << 3)) - 1;
+}

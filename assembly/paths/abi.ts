@@ -11,7 +11,7 @@ import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
 import { barRecord, functionPresent, functionRecord, workRequest } from '../bus/functions';
-import { barMap } from '../bus/decode';
+import { barMap, barsMovedClear } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
@@ -23,11 +23,13 @@ import { crcSetup } from '../ring/link';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
+import * as apply from './apply';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
 import * as forward from './forward';
 import * as guest from './guest';
 import * as registers from './registers';
+import * as resets from './reset';
 import { serviceRun } from './service';
 
 /** What a read gives that was not done. */
@@ -178,7 +180,7 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 export function functionApply(fn: u32): void {
   const b = enter();
   if (busy(b)) return;
-  if (hasConfig(b, fn)) config.configApply(b, fn);
+  if (hasConfig(b, fn)) apply.configApply(b, fn);
   left(b);
 }
 
@@ -190,10 +192,12 @@ export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void 
   left(b);
 }
 
+/** Function-level reset. `BARS_MOVED` tells whether it lost BARs. */
 export function functionReset(fn: u32): void {
   const b = enter();
   if (busy(b)) return;
-  if (hasConfig(b, fn)) config.functionReset(b, fn);
+  barsMovedClear(b);
+  if (hasConfig(b, fn)) resets.functionReset(b, fn);
   left(b);
 }
 

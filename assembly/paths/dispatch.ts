@@ -1,13 +1,16 @@
 // Which device a register with side effects, a reset or a step of work belongs to. The only place that knows all
 // models.
 import { Machine } from '../spec/machine';
+import { Status } from '../spec/status';
 import { Model, FunctionRecord, State } from '../spec/state';
 import { VTD_FUNCTION } from '../iommu/fault';
 import { queueDrain } from '../iommu/queue';
 import { vtdWrite } from '../iommu/registers';
-import { deadlineOf, functionRecord, workRequest } from '../bus/functions';
+import { deadlineClear, deadlineOf, functionRecord, workDone, workRequest } from '../bus/functions';
+import { intxLevel } from '../irq/intx';
+import { vectorReady, vectorsPending } from '../irq/vectors';
 import { journalClear, journalStart, journalWaits } from '../dma/journal';
-import { msiSend } from '../dma/message';
+import { messageSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
 import { e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
 
@@ -38,6 +41,11 @@ export function deviceReset(b: usize, fn: u32): void {
   journalClear(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
+  else if (model == Model.PASSIVE) {
+    deadlineClear(b, fn);
+    workDone(b, fn);
+    intxLevel(b, fn, false);
+  }
 }
 
 /** The link of a NIC went up or down. */
@@ -45,32 +53,43 @@ export function deviceLinkChanged(b: usize, fn: u32): void {
   if (modelOf(b, fn) == Model.E1000) e1000LinkChanged(b, fn);
 }
 
+function modelStep(b: usize, fn: u32, budget: u32): bool {
+  const model = modelOf(b, fn);
+  if (model == Model.E1000) return e1000Step(b, fn);
+  if (model == Model.EDU) return eduStep(b, fn);
+  if (fn == VTD_FUNCTION) {
+    // a queue that is not empty after this has used up the budget: it can go on
+    queueDrain(b, budget);
+    return true;
+  }
+  workDone(b, fn);
+  return false;
+}
+
 /**
- * One step of deferred work: one descriptor with its data, one transfer, one batch of invalidations. False when the
- * function cannot go on now (nothing left, or PENDING); it has then cleared its work bit or left it set.
+ * One step of deferred work: one interrupt message, one descriptor with its data, one transfer, one batch of
+ * invalidations. False when the function cannot go on now (nothing left, or PENDING); it has then cleared its work
+ * bit or left it set.
  */
 export function deviceStep(b: usize, fn: u32, budget: u32): bool {
   // nothing can be new before the host has answered what the last try asked for
   if (journalWaits(b, fn)) return false;
   journalStart(b, fn);
-  const moved = modelStep(b, fn, budget);
+  const moved = messageOrModelStep(b, fn, budget);
   if (!journalWaits(b, fn)) journalClear(b, fn);
   return moved;
 }
 
-function modelStep(b: usize, fn: u32, budget: u32): bool {
-  const record = functionRecord(b, fn);
-  if (load<u32>(record, FunctionRecord.MSI_WAITING) != 0) {
-    msiSend(b, fn, load<u32>(record, FunctionRecord.MSI_WAITING) - 1);
-    if (load<u32>(record, FunctionRecord.MSI_WAITING) != 0) return false;
-    journalClear(b, fn);
+function messageOrModelStep(b: usize, fn: u32, budget: u32): bool {
+  if (vectorsPending(b, fn) != 0) {
+    const status = messageSend(b, fn);
+    // a message that finds no room holds up what comes after it
+    if (status != Status.NOTHING) return status != Status.PENDING;
   }
-  const model = modelOf(b, fn);
-  if (model == Model.E1000) return e1000Step(b, fn);
-  if (model == Model.EDU) return eduStep(b, fn);
-  // whether it came to the end or to that of the budget, it has got on
-  if (fn == VTD_FUNCTION) queueDrain(b, budget);
-  return fn == VTD_FUNCTION;
+  const more = modelStep(b, fn, budget);
+  if (vectorsPending(b, fn) == 0 || vectorReady(b, fn) < 0) return more;
+  workRequest(b, fn);
+  return true;
 }
 
 /** Requests work for every function whose deadline has come. */

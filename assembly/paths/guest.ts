@@ -6,7 +6,7 @@ import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { BarRecord, PortEntry, RefusedKind, State, WindowRecord } from '../spec/state';
 import { TraceCategory } from '../spec/trace';
-import { count } from '../memory/state';
+import { count, onesOf } from '../memory/state';
 import { trace, traceDetail } from '../memory/trace';
 import { windowRead, windowWrite } from '../memory/host';
 import {
@@ -15,7 +15,7 @@ import {
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
-import { configRead, configWrite, functionFind } from './config';
+import { configRead, configWrite, ecamRead, ecamWrite, functionFind } from './config';
 import { pageRead, pageWrite } from './registers';
 
 @inline
@@ -24,10 +24,10 @@ function result(b: usize, status: Status): void {
 }
 
 @inline
-function ones(b: usize, status: Status): u32 {
+function ones(b: usize, status: Status, width: u32): u32 {
   result(b, status);
   store<u32>(b, 0xffffffff, State.RESULT_HI);
-  return 0xffffffff;
+  return onesOf(width);
 }
 
 @inline
@@ -73,7 +73,7 @@ function windowLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
   if (windowKind(window) == WindowKind.LINEAR) return ramLoad(b, windowBytePtr(b, window, mpa), width);
   const off = windowOffset(window, mpa);
   const first = load<u32>(window, WindowRecord.FIRST_MFN);
-  if (windowRead(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) return ones(b, Status.FAULT);
+  if (windowRead(first, <u32>off, <u32>(off >> 32), b + State.ACCESS_SCRATCH, width) != 0) return ones(b, Status.FAULT, width);
   return ramLoad(b, b + State.ACCESS_SCRATCH, width);
 }
 
@@ -90,7 +90,7 @@ function windowStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u
 export function guestLoadSplit(b: usize, dom: u32, address: u64, width: u32): u32 {
   if (!pageAllowed(b, dom, address, false) || !pageAllowed(b, dom, address + width - 1, false)) {
     accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
-    return ones(b, Status.REFUSED);
+    return ones(b, Status.REFUSED, width);
   }
   let lo: u32 = 0;
   let hi: u32 = 0;
@@ -119,10 +119,28 @@ export function guestStoreSplit(b: usize, dom: u32, address: u64, width: u32, lo
   result(b, worst);
 }
 
+@inline
+function inEcam(mfn: u32): bool {
+  return mfn - Machine.ECAM_FIRST_MFN <= <u32>(Machine.ECAM_LAST_MFN - Machine.ECAM_FIRST_MFN);
+}
+
+/**
+ * I/O memory that no BAR is decoded in: the enhanced config space, or nothing. Exported to stay out of the fast path.
+ */
+export function elsewhereLoad(b: usize, mfn: u32, within: u32, width: u32): u32 {
+  if (!inEcam(mfn)) return ones(b, Status.NOTHING, width);
+  return ecamRead(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width);
+}
+
+export function elsewhereStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
+  if (!inEcam(mfn)) return result(b, Status.NOTHING);
+  ecamWrite(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width, lo, hi);
+}
+
 /** Loads 1, 2, 4 or 8 bytes at a guest address (gpa of an HVM domain, va of a PV one). */
 export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   result(b, Status.OK);
-  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT, width);
   const within = <u32>address & Machine.PAGE_MASK;
   if (within + width > <u32>Machine.PAGE_SIZE) return guestLoadSplit(b, dom, address, width);
   const entry = address >> 40 != 0 ? <u32>0 : guestMapGet(b, dom, <u32>(address >> Machine.PAGE_SHIFT));
@@ -135,12 +153,12 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-    const value = at == 0 ? ones(b, Status.NOTHING) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    const value = at == 0 ? elsewhereLoad(b, mfn, within, width) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
     trace(b, TraceCategory.MMIO, dom, address, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
     return value;
   }
   accessRefused(b, dom, RefusedKind.LOAD, <u32>address, <u32>(address >> 32));
-  return ones(b, Status.REFUSED);
+  return ones(b, Status.REFUSED, width);
 }
 
 /** Stores 1, 2, 4 or 8 bytes at a guest address. */
@@ -163,7 +181,7 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
     } else {
       count(b, Counter.GUEST_MMIO_WRITES);
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-      if (at == 0) result(b, Status.NOTHING);
+      if (at == 0) elsewhereStore(b, mfn, within, width, lo, hi);
       else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
       trace(b, TraceCategory.MMIO, dom, address, lo, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
       return;
@@ -188,15 +206,15 @@ function configTarget(b: usize): i32 {
 /** A port without any gate: the host's own access, and what stands behind a guest's that was let through. */
 export function portRead(b: usize, port: u32, width: u32): u32 {
   result(b, Status.OK);
-  if (port > 0x10000 - width || (port & 3) + width > 4) return ones(b, Status.NOTHING);
+  if (port > 0x10000 - width || (port & 3) + width > 4) return ones(b, Status.NOTHING, width);
   const holder = portHolder(b, port);
-  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING);
+  if (holder == PortEntry.NONE) return ones(b, Status.NOTHING, width);
   if (holder == PortEntry.CONFIG_ADDRESS) {
-    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH);
+    return width == 4 ? load<u32>(b, State.CONFIG_ADDRESS) : ones(b, Status.WIDTH, width);
   }
   if (holder == PortEntry.CONFIG_DATA) {
     const fn = configTarget(b);
-    if (fn < 0) return ones(b, Status.NOTHING);
+    if (fn < 0) return ones(b, Status.NOTHING, width);
     return configRead(b, fn, (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3), width);
   }
   const fn = (holder - 1) / Machine.BARS;
@@ -228,10 +246,10 @@ export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
 
 /** `in` of 1, 2 or 4 bytes by a guest; every port of it needs its bit. */
 export function guestIn(b: usize, dom: u32, port: u32, width: u32): u32 {
-  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT);
+  if (!domainPresent(b, dom)) return ones(b, Status.ABSENT, width);
   if (!portsAllowed(b, dom, port, width)) {
     accessRefused(b, dom, RefusedKind.IN, port, 0);
-    return ones(b, Status.REFUSED);
+    return ones(b, Status.REFUSED, width);
   }
   count(b, Counter.GUEST_PORT_READS);
   const value = portRead(b, port, width);

@@ -2,7 +2,7 @@
 import { Status } from '../spec/status';
 import { BarKind, BarRecord, CellFlag, DevicePage, PageKind, State } from '../spec/state';
 import { Machine } from '../spec/machine';
-import { barPage, barRecord, cellAt, functionPresent } from '../bus/functions';
+import { barPage, barRecord, cellAt, functionPresent, workRequest } from '../bus/functions';
 import { cellFlags, cellLoad, cellStore, lanesOf, widthValid } from '../bus/cells';
 import { deviceRead, deviceWrite } from './dispatch';
 
@@ -59,8 +59,10 @@ function dwordWrite(b: usize, page: usize, off: u32, width: u32, value: u32, fla
   const lanes = lanesOf(off, width);
   const placed = value << ((off & 3) << 3);
   if ((flags & CellFlag.HANDLER_STORES) == 0) cellStore(cell, placed, lanes);
-  if (flags & (CellFlag.WRITE_EFFECT | CellFlag.HANDLER_STORES)) {
+  if (flags & (CellFlag.WRITE_EFFECT | CellFlag.HANDLER_STORES | CellFlag.VECTOR_CONTROL)) {
     const fn = <u32>load<u16>(page, DevicePage.FUNCTION);
+    // a message that was masked may go now
+    if (flags & CellFlag.VECTOR_CONTROL) return workRequest(b, fn);
     deviceWrite(b, fn, load<u8>(page, DevicePage.BAR), offsetInBar(b, page, off), placed, lanes);
   }
 }

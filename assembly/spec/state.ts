@@ -24,7 +24,7 @@ export const enum State {
   RESULT_HI = 0x1010,
   /** Status of the last access. */
   RESULT_STATUS = 0x1014,
-  /** Function that the last config write moved a BAR of, plus one; 0 when none. */
+  /** Function that the last config write or reset moved a BAR of, plus one; 0 when none. */
   BAR_MOVED = 0x1018,
   /** Virtual time in ns (u64), as of the last `service`. */
   NOW = 0x1020,
@@ -45,6 +45,8 @@ export const enum State {
   MESSAGE_SCRATCH = 0x1048,
   /** Eight bytes that a guest's access to a file window goes through. */
   ACCESS_SCRATCH = 0x1050,
+  /** Bit per function: the last config write or reset moved BARs of it (u64). */
+  BARS_MOVED = 0x1058,
 
   /** The event trace, see Trace. */
   TRACE = 0x1060,
@@ -191,7 +193,7 @@ export const enum FunctionRecord {
   /** Model, or 0 when the slot is empty. */
   MODEL = 0,
   BDF = 4,
-  /** FunctionFlag, derived from the Command register by the config write path. */
+  /** FunctionFlag, derived from the config spaces of the function and the bridges above it. */
   FLAGS = 8,
   CONFIG = 12,
   CONFIG_SIZE = 16,
@@ -218,19 +220,27 @@ export const enum FunctionRecord {
   DEADLINE = 64,
   /** Domain slot that the function is assigned to, plus one. */
   ASSIGNED = 72,
-  /** An MSI that found the queue full and waits: its vector plus one. */
-  MSI_WAITING = 76,
   /** Context-cache entry used last, a hint. */
   CONTEXT_HINT = 80,
   /** DMA refused because Bus Master was clear (u32). */
   REFUSED_DMA = 84,
+  /** Slot of the bridge that leads here, plus one; 0 on the root bus. Never a circle. */
+  PARENT = 88,
+  /** Offset of the config space's values after reset, or 0. */
+  CONFIG_RESET = 92,
   /** Six BAR records. */
   BARS = 96,
+  /** Bit per vector: asked for and not yet sent, because masked or because the queue was full (u64). */
+  PENDING = 384,
+  /** Config offsets of the MSI-X and the PCI Express capability, or 0. */
+  MSIX_CAP = 392,
+  EXP_CAP = 396,
   /** Offset of the journal of requests to message windows, or 0. */
   JOURNAL = 480,
 }
 
 export const enum FunctionFlag {
+  /** These three: its own Command bit, and that of every bridge above. */
   IO_DECODE = 1,
   MEMORY_DECODE = 2,
   BUS_MASTER = 4,
@@ -238,6 +248,13 @@ export const enum FunctionFlag {
   MSI_ENABLE = 16,
   /** Not in D0: answers config cycles only. */
   POWERED_DOWN = 32,
+  MSIX_ENABLE = 64,
+  /** A bridge above is not in D0, or holds its secondary bus in reset: nothing passes. */
+  LINK_DOWN = 128,
+  /** No config cycle gets here: the link is down, or the bridges' bus numbers lead elsewhere. */
+  HIDDEN = 256,
+  /** Header type 1. */
+  BRIDGE = 512,
 }
 
 export const enum DmaSpace {
@@ -322,6 +339,8 @@ export const enum CellFlag {
   HANDLER_STORES = 64,
   /** Reads give this cell as ones: a write-only register. */
   WRITE_ONLY = 128,
+  /** Vector Control of an MSI-X table: a write may set a message free. No device's handler is called. */
+  VECTOR_CONTROL = 256,
 }
 
 /** What decodes four ports. Other values are function × 6 + BAR of an I/O BAR, plus one. */
@@ -369,6 +388,8 @@ export const enum Model {
   VTD = 1,
   EDU = 2,
   E1000 = 3,
+  /** Registers and config space without a handler behind them: bridges, devices made up by a host. */
+  PASSIVE = 16,
 }
 
 /** Interrupt messages after remapping, waiting to be polled. Head and tail are running counts. */

@@ -6,8 +6,9 @@ import type { Engine } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import { barKind, buildConfig } from '../pci/config-space';
-import { interruptLine } from '../pci/enumerate';
+import { interruptLine } from '../pci/interrupts';
 import type { DeviceDefinition } from './definition';
+import { withMsix } from './msix-registers';
 import { type RegisterTable, pageCells } from './register-table';
 
 const PAGE = 4096;
@@ -17,7 +18,17 @@ export interface AttachedFunction {
   fn: number;
   routing: number;
   definition: DeviceDefinition;
+  /** Bridge that leads to it; undefined on the root bus. */
+  parent: AttachedFunction | undefined;
   parts: Array<{ off: number; bytes: number }>;
+}
+
+export interface AttachOptions {
+  /** Slot of the engine; 0 is the IOMMU's, which has no address. By default the first that is free. */
+  slot?: number;
+  parent?: AttachedFunction | undefined;
+  /** Its device has more functions than one. */
+  multiFunction?: boolean;
 }
 
 function recordOff(fn: number): number {
@@ -31,15 +42,17 @@ function freeSlot(engine: Engine): number {
 
 /**
  * Attaches a device at a routing id (bus/device/function). Everything is taken from the heap before the function
- * becomes visible. `slot` 0 is the IOMMU's.
+ * becomes visible. Behind a bridge, the bus number counts once the bridge has been given it.
  */
-export function attach(engine: Engine, definition: DeviceDefinition, routing: number, slot?: number): AttachedFunction {
-  if (slot === undefined && engineHasRouting(engine, routing)) {
+export function attach(engine: Engine, definition: DeviceDefinition, routing: number,
+  options: AttachOptions = {}): AttachedFunction {
+  const { slot, parent, multiFunction = false } = options;
+  if (slot === undefined && addressTaken(engine, routing, parent)) {
     throw new PortcullisError('ADDRESS_TAKEN', `${formatBdf(bdfOf(routing))} has a device already; give ${definition.model} another address`,
       { bdf: formatBdf(bdfOf(routing)) });
   }
   const fn = slot ?? freeSlot(engine);
-  const attached: AttachedFunction = { fn, routing, definition, parts: [] };
+  const attached: AttachedFunction = { fn, routing, definition, parent, parts: [] };
   const take = (bytes: number, what: string): number => {
     const off = engine.heap.take(bytes, `${what} of ${definition.model}`);
     attached.parts.push({ off, bytes });
@@ -50,18 +63,24 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
   engine.stateBytes(record, StateSize.FUNCTION_RECORD).fill(0);
   const set = (off: number, value: number): void => engine.setWord(record + off, value);
 
+  let { registers } = definition;
   if (definition.config) {
-    const image = buildConfig(definition.config);
+    const image = buildConfig(definition.config, { rootBus: parent === undefined, multiFunction });
+    registers = withMsix(registers, image.msix, definition.model);
     const size = image.value.length;
-    const config = take(3 * size, 'the config space');
-    engine.stateBytes(config, 3 * size).set([...image.value, ...image.writable, ...image.clearable]);
+    const config = take(4 * size, 'the config space');
+    engine.stateBytes(config, 4 * size).set([...image.value, ...image.writable, ...image.clearable, ...image.value]);
     set(FunctionRecord.CONFIG, config);
     set(FunctionRecord.CONFIG_SIZE, size);
+    set(FunctionRecord.CONFIG_RESET, config + 3 * size);
     set(FunctionRecord.MSI_CAP, image.msiCap);
+    set(FunctionRecord.MSIX_CAP, image.msixCap);
     set(FunctionRecord.PM_CAP, image.pmCap);
+    set(FunctionRecord.EXP_CAP, image.expressCap);
     set(FunctionRecord.INTX_PIN, definition.config.interruptPin);
-    set(FunctionRecord.INTX_LINE, interruptLine(routing, definition.config.interruptPin));
+    set(FunctionRecord.INTX_LINE, interruptLine(pathOf(attached), definition.config.interruptPin));
   }
+  if (parent !== undefined) set(FunctionRecord.PARENT, parent.fn + 1);
   if (definition.stateSize > 0) {
     const state = take(definition.stateSize, 'the state');
     set(FunctionRecord.DEVICE, state);
@@ -71,7 +90,7 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
   const bars = definition.config?.bars ?? [{ kind: 'memory32' as const, size: definition.window?.size ?? PAGE }];
   bars.forEach((bar, index) => {
     if (bar === undefined) return;
-    const table = definition.registers.find(({ bar: own }) => own === index);
+    const table = registers.find(({ bar: own }) => own === index);
     const pages = Math.max(1, bar.size / PAGE);
     const pagesOff = take(pages * StateSize.DEVICE_PAGE, `BAR ${index}`);
     const off = record + FunctionRecord.BARS + index * BarRecord.SIZE_OF;
@@ -93,12 +112,21 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
   return attached;
 }
 
-function engineHasRouting(engine: Engine, routing: number): boolean {
+/** Whether the bus has something at this device and function number already. */
+function addressTaken(engine: Engine, routing: number, parent: AttachedFunction | undefined): boolean {
   for (let fn = 1; fn < Machine.FUNCTIONS; fn++) {
-    if (engine.word(recordOff(fn) + FunctionRecord.MODEL) === 0) continue;
-    if (engine.word(recordOff(fn) + FunctionRecord.BDF) === routing) return true;
+    const record = recordOff(fn);
+    if (engine.word(record + FunctionRecord.MODEL) === 0) continue;
+    if (engine.word(record + FunctionRecord.PARENT) !== (parent === undefined ? 0 : parent.fn + 1)) continue;
+    if ((engine.word(record + FunctionRecord.BDF) & 0xff) === (routing & 0xff)) return true;
   }
   return false;
+}
+
+function pathOf(attached: AttachedFunction): { device: number; bridges: number[] } {
+  const bridges: number[] = [];
+  for (let up = attached.parent; up !== undefined; up = up.parent) bridges.push((up.routing >> 3) & 31);
+  return { device: (attached.routing >> 3) & 31, bridges };
 }
 
 function fillPage(engine: Engine, off: number, fn: number, bar: number, page: number,
@@ -129,6 +157,14 @@ function fillPage(engine: Engine, off: number, fn: number, bar: number, page: nu
 /** Takes a function out of the machine: its BARs leave the decode, its interrupts fall, its heap comes back. */
 export function detach(engine: Engine, attached: AttachedFunction): void {
   const record = recordOff(attached.fn);
+  for (let fn = 1; fn < Machine.FUNCTIONS; fn++) {
+    if (engine.word(recordOff(fn) + FunctionRecord.MODEL) === 0) continue;
+    if (engine.word(recordOff(fn) + FunctionRecord.PARENT) !== attached.fn + 1) continue;
+    const bridge = formatBdf(bdfOf(attached.routing));
+    const behind = formatBdf(bdfOf(engine.word(recordOff(fn) + FunctionRecord.BDF)));
+    throw new PortcullisError('BRIDGE_IN_USE', `${bridge} leads to ${behind}; remove what is behind a bridge first`,
+      { bridge, behind });
+  }
   engine.exports.functionReset(attached.fn);
   for (let bar = 0; bar < Machine.BARS; bar++) {
     const kind = engine.word(record + FunctionRecord.BARS + bar * BarRecord.SIZE_OF + BarRecord.KIND);

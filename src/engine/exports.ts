@@ -7,6 +7,7 @@ import wasmBytes from '../../build/engine.wasm';
 export interface EngineExports {
   barPageOff(fn: number, bar: number, page: number): number;
   barPlace(fn: number, bar: number, place: number, lo: number, hi: number): void;
+  busReset(bridge: number): void;
   cacheBytes(entries: number): number;
   configRead(fn: number, off: number, width: number): number;
   configWrite(fn: number, off: number, width: number, value: number): void;
@@ -18,6 +19,8 @@ export interface EngineExports {
   domainCreate(slot: number, domid: number, flags: number): number;
   domainDestroy(slot: number): number;
   driverBufferGive(driverOff: number, va: number): void;
+  ecamRead(off: number, width: number): number;
+  ecamWrite(off: number, width: number, lo: number, hi: number): void;
   forwardRun(runOff: number, packets: number): number;
   forwardStart(runOff: number): number;
   frameAssign(mfn: number, domid: number, kind: number): number;
@@ -29,6 +32,8 @@ export interface EngineExports {
   functionDmaRepeat(fn: number, lo: number, hi: number, len: number, off: number, write: number, count: number,
     step: number, span: number): number;
   functionDmaWrite(fn: number, lo: number, hi: number, len: number, src: number): number;
+  functionIntx(fn: number, level: number): void;
+  functionMessage(fn: number, vector: number): number;
   functionPowerOn(fn: number): void;
   functionReset(fn: number): void;
   guestIn(dom: number, port: number, width: number): number;
@@ -65,6 +70,7 @@ export interface EngineExports {
   resultStatus(): number;
   service(now: number, budget: number): number;
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
+  systemReset(): void;
   tableFrameGive(mfn: number): void;
   tableFrameTake(): number;
   windowAnswer(fn: number, serial: number, answer: number): number;

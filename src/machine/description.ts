@@ -4,8 +4,10 @@ import { PortcullisError } from '../errors';
 import { parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
+import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
+import { busesOf } from './topology';
 import { parseSize } from './size';
 
 export interface IommuDescription {
@@ -15,7 +17,7 @@ export interface IommuDescription {
 
 export interface DeviceDescription {
   model: string;
-  /** `DDDD:BB:DD.F` or `BB:DD.F` on bus 0. */
+  /** `DDDD:BB:DD.F` or `BB:DD.F`, on bus 0 or on a bus that a bridge leads to: bridges are numbered depth first. */
   bdf: string;
   /** For a NIC: what its port is plugged into (default: nothing). */
   link?: 'none' | 'loopback' | 'capture';
@@ -39,13 +41,26 @@ export interface MachineDescription {
   heapBytes?: number;
 }
 
+interface PlacedDevice {
+  definition: DeviceDefinition;
+  routing: number;
+  link: NonNullable<DeviceDescription['link']>;
+}
+
+export interface ResolvedDevice extends PlacedDevice {
+  /** Routing id of the bridge that leads to it; undefined on bus 0. */
+  parent: number | undefined;
+  multiFunction: boolean;
+}
+
 /** A description with every default filled in and every name looked up. */
 export interface ResolvedDescription {
   frames: number;
   dom0Pages: number;
   iommu: boolean;
   caches: Partial<CacheGeometry>;
-  devices: Array<{ definition: DeviceDefinition; routing: number; link: NonNullable<DeviceDescription['link']> }>;
+  /** A bridge comes before what is behind it. */
+  devices: ResolvedDevice[];
   seed: number;
   native: boolean;
   tableFrames: number;
@@ -53,7 +68,12 @@ export interface ResolvedDescription {
 }
 
 /** The devices that a description can name. */
-export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map([edu, e1000].map((one) => [one.model, one]));
+export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map(
+  [edu, e1000, rootPort].map((one) => [one.model, one]),
+);
+
+/** What a host adds to the models that there are. */
+export type Models = ReadonlyMap<string, DeviceDefinition>;
 
 const LINKS = ['none', 'loopback', 'capture'] as const;
 
@@ -67,18 +87,16 @@ function knownKeys(what: string, value: object, keys: readonly string[]): void {
   }
 }
 
-function resolveDevice(device: DeviceDescription, taken: Set<number>): ResolvedDescription['devices'][number] {
+function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Models): PlacedDevice {
   knownKeys('a device', device, ['model', 'bdf', 'link']);
-  const definition = DEVICE_MODELS.get(device.model);
+  const definition = models.get(device.model);
   if (definition === undefined) {
-    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...DEVICE_MODELS.keys()].join(', ')}`,
+    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...models.keys()].join(', ')}`,
       { model: device.model });
   }
   const bdf = parseBdf(device.bdf);
   const routing = routingId(bdf);
-  if (bdf.segment !== 0 || bdf.bus !== 0) {
-    fail('BAD_BDF', `${device.bdf}: this machine has bus 0 of segment 0000 only`, { bdf: device.bdf });
-  }
+  if (bdf.segment !== 0) fail('BAD_BDF', `${device.bdf}: this machine has segment 0000 only`, { bdf: device.bdf });
   if (routing === 0) fail('ADDRESS_TAKEN', '0000:00:00.0 is the host bridge; give the device another address', { bdf: device.bdf });
   if (taken.has(routing)) fail('ADDRESS_TAKEN', `two devices are at ${device.bdf}; give one another address`, { bdf: device.bdf });
   taken.add(routing);
@@ -90,7 +108,8 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>): ResolvedD
 }
 
 /** Checks a description and fills in its defaults; nothing is created. */
-export function resolveDescription(description: MachineDescription): ResolvedDescription {
+export function resolveDescription(description: MachineDescription,
+  models: Models = DEVICE_MODELS): ResolvedDescription {
   knownKeys('a machine', description,
     ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes']);
   const bytes = parseSize(description.memory ?? '64MiB', 'memory');
@@ -121,7 +140,7 @@ export function resolveDescription(description: MachineDescription): ResolvedDes
   const taken = new Set<number>();
   return {
     frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
-    devices: (description.devices ?? []).map((device) => resolveDevice(device, taken)),
+    devices: busesOf((description.devices ?? []).map((device) => resolveDevice(device, taken, models))),
     seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
   };
 }

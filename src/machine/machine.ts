@@ -5,19 +5,25 @@ import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '..
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
+import { hostBridge } from '../devices/host-bridge/index';
 import { LinkHandle } from '../devices/links/link';
 import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
-import { CONFIG_ADDRESS, CONFIG_DATA, configByPorts, machinePorts } from '../pci/access';
+import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, configByPorts, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { dumpFunction } from '../pci/dump';
 import { type EnumeratedFunction, enumerate } from '../pci/enumerate';
+import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
-import { DEVICE_MODELS, type MachineDescription, type ResolvedDescription, resolveDescription } from './description';
+import {
+  DEVICE_MODELS, type MachineDescription, type Models, type ResolvedDescription, type ResolvedDevice, resolveDescription,
+} from './description';
 import { DomainGuest, type GuestDocument } from './guest';
 import { parseSize } from './size';
-import { type MachineDocument, type MachineSnapshot, checkAgainstState, checkMachine } from './snapshot';
+import {
+  type MachineDocument, type MachineSnapshot, attachedFrom, checkAgainstState, checkMachine, functionDocument,
+} from './snapshot';
 
 export interface MachineHost {
   /** A memory to put the machine into, shared or not; what lay there is zeroed. By default it makes its own. */
@@ -25,12 +31,23 @@ export interface MachineHost {
   /** Byte offsets in that memory of the engine's state and of RAM. By default the state is at 64 KiB, RAM behind it. */
   state?: number;
   ram?: number;
+  /** Device models beside the built-in ones, for the description to name. */
+  models?: readonly DeviceDefinition[];
 }
 
 export interface DomainConfig {
   name: string;
   memory: string;
   type?: 'pv' | 'hvm';
+}
+
+interface Saved {
+  document: MachineDocument;
+  models: Models;
+}
+
+function modelsOf(own: readonly DeviceDefinition[] = []): Models {
+  return new Map([...DEVICE_MODELS, ...own.map((one) => [one.model, one] as const)]);
 }
 
 /**
@@ -43,17 +60,21 @@ export class Machine {
   readonly description: ResolvedDescription;
   readonly #source: MachineDescription;
   readonly dom0: Domain;
+  /** The devices of the description, a bridge before what is behind it. */
   readonly #functions = new Map<number, AttachedFunction>();
+  readonly #hostBridge: AttachedFunction;
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
   #enumerated: EnumeratedFunction[] = [];
 
-  private constructor(engine: Engine, source: MachineDescription, description: ResolvedDescription, saved?: MachineDocument) {
+  private constructor(engine: Engine, source: MachineDescription, description: ResolvedDescription, saved?: Saved) {
     this.engine = engine;
     this.#source = source;
     this.description = description;
     if (saved !== undefined) {
-      this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false }, saved.hypervisor);
+      this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false },
+        saved.document.hypervisor);
+      this.#hostBridge = attachedFrom(saved.document.hostBridge, hostBridge, undefined);
       this.dom0 = this.hypervisor.domain(0);
       this.#resume(saved);
       return;
@@ -62,11 +83,13 @@ export class Machine {
     engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
     engine.view.setUint16(engine.base + ports + (CONFIG_DATA >> 2) * 2, PortEntry.CONFIG_DATA, true);
     if (description.iommu) {
-      attach(engine, vtd, 0, 0);
+      attach(engine, vtd, 0, { slot: 0 });
       engine.exports.barPlace(0, 0, 1, Fixed.VTD_MFN * 4096, 0);
       engine.setWord(State.IOMMU, 1);
     }
-    for (const { definition, routing, link } of description.devices) this.#attach(definition, routing, link);
+    for (const device of description.devices) this.#attach(device);
+    const besides = [...this.#functions.keys()].some((routing) => routing < 8);
+    this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
     this.#enumerated = enumerate(machinePorts(engine));
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
@@ -80,10 +103,11 @@ export class Machine {
 
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
   static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const resolved = resolveDescription(description);
+    const { models, ...place } = host;
+    const resolved = resolveDescription(description, modelsOf(models));
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
-      ...host,
+      ...place,
     };
     return new Machine(await Engine.create(options), description, resolved);
   }
@@ -96,10 +120,8 @@ export class Machine {
     const { state, ram, document } = this.engine.save();
     return { state, ram, document: {
       schemaVersion: SNAPSHOT_SCHEMA, engine: document, description: this.#source,
-      functions: [...this.#functions.values()].map(({ routing, fn, definition, parts }) => {
-        const link = this.#links.get(routing)?.save();
-        return { routing, fn, model: definition.model, parts: parts.map((part) => ({ ...part })), ...(link && { link }) };
-      }),
+      hostBridge: functionDocument(this.#hostBridge),
+      functions: [...this.#functions.values()].map((one) => functionDocument(one, this.#links.get(one.routing))),
       enumerated: this.#enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) })),
       guests: [...this.#guests.values()].filter(({ domain }) => this.hypervisor.domains.includes(domain)).map((guest) => guest.save()),
       hypervisor: this.hypervisor.save(),
@@ -110,25 +132,29 @@ export class Machine {
    * Goes on from a snapshot, at any place in any memory. Throws a PortcullisError that says what does not fit, before
    * anything has been changed. A snapshot is trusted as a program is: its hashes find accidents, not malice.
    */
-  static async restore(snapshot: MachineSnapshot, host: EngineHost = {}): Promise<Machine> {
-    const resolved = checkMachine(snapshot);
+  static async restore(snapshot: MachineSnapshot, host: MachineHost & EngineHost = {}): Promise<Machine> {
+    const { models: own, ...place } = host;
+    const models = modelsOf(own);
+    const resolved = checkMachine(snapshot, models);
     const { state, ram, document } = snapshot;
-    const engine = await Engine.restore({ state, ram, document: document.engine }, host, () => checkAgainstState(snapshot));
-    return new Machine(engine, document.description, resolved, document);
+    const engine = await Engine.restore({ state, ram, document: document.engine }, place, () => checkAgainstState(snapshot, models));
+    return new Machine(engine, document.description, resolved, { document, models });
   }
 
-  #resume(saved: MachineDocument): void {
-    for (const { routing, fn, model, parts, link } of saved.functions) {
-      const definition = DEVICE_MODELS.get(model) as DeviceDefinition;
-      this.#functions.set(routing, { fn, routing, definition, parts: parts.map((part) => ({ ...part })) });
-      if (link !== undefined) this.#links.set(routing, new LinkHandle(this.engine, fn, link));
+  #resume({ document, models }: Saved): void {
+    for (const one of document.functions) {
+      const parent = one.parent === undefined ? undefined : this.#functions.get(one.parent);
+      this.#functions.set(one.routing, attachedFrom(one, models.get(one.model) as DeviceDefinition, parent));
+      if (one.link !== undefined) this.#links.set(one.routing, new LinkHandle(this.engine, one.fn, one.link));
     }
+    const saved = document;
     this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
     for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
   }
 
-  #attach(definition: DeviceDefinition, routing: number, link: ResolvedDescription['devices'][number]['link']): void {
-    const attached = attach(this.engine, definition, routing);
+  #attach({ definition, routing, link, parent, multiFunction }: ResolvedDevice): void {
+    const above = parent === undefined ? undefined : this.#functions.get(parent);
+    const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
     this.#functions.set(routing, attached);
     if (definition.model !== 'e1000') return;
     const handle = new LinkHandle(this.engine, attached.fn);
@@ -138,17 +164,25 @@ export class Machine {
     this.engine.exports.functionPowerOn(attached.fn);
   }
 
-  /** The first domain may use config ports and every BAR; Xen gives dom0 all that it does not keep itself. */
+  /**
+   * The first domain may use config ports, the enhanced config space and every BAR; Xen gives dom0 all that it does not
+   * keep itself.
+   */
   #grantOwner(): void {
     const { domid } = this.dom0;
     this.hypervisor.ioportPermission(domid, CONFIG_ADDRESS, 8, true);
+    this.hypervisor.iomemPermission(domid, Fixed.ECAM_FIRST_MFN, Fixed.ECAM_LAST_MFN - Fixed.ECAM_FIRST_MFN + 1, true);
     for (const { routing } of this.#enumerated) this.#rights(domid, routing, true);
   }
 
   #rights(domid: number, routing: number, allow: boolean): void {
     for (const bar of this.#barsOf(routing)) {
       if (bar.io) this.hypervisor.ioportPermission(domid, bar.address, bar.size, allow);
-      else this.hypervisor.iomemPermission(domid, Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096), allow);
+      else {
+        const range = [Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096)] as const;
+        this.hypervisor.iomemPermission(domid, ...range, allow);
+        if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
+      }
     }
   }
 
@@ -207,6 +241,10 @@ export class Machine {
   /** Gives a device to a domain: rights to its BARs and interrupt, and its DMA. */
   assign(bdf: string, domain: Domain, translation: Translation): void {
     const routing = this.#routing(bdf);
+    if (this.#functions.get(routing)?.definition.config?.bridge) {
+      throw new PortcullisError('NOT_ASSIGNABLE',
+        `${bdf} is a bridge; what is behind it can be given to a domain, it cannot`, { bdf });
+    }
     this.hypervisor.assignDevice(domain.domid, routing, translation);
     this.#rights(domain.domid, routing, true);
     const pin = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
@@ -216,14 +254,19 @@ export class Machine {
   /** Takes it back: reset first, so that nothing of it is under way. */
   unassign(bdf: string, domain: Domain): void {
     const routing = this.#routing(bdf);
-    this.engine.exports.functionReset(this.functionOf(bdf));
+    resetKeepingConfig(configByEcam(this.engine, routing),
+      () => this.engine.exports.functionReset(this.functionOf(bdf)));
     this.hypervisor.deassignDevice(domain.domid, routing);
-    if (domain !== this.dom0) this.#rights(domain.domid, routing, false);
+    if (domain === this.dom0) return;
+    this.#rights(domain.domid, routing, false);
+    const line = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
+    this.hypervisor.irqPermission(domain.domid, line, false);
   }
 
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
     const routing = this.#routing(bdf);
+    for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
     this.hypervisor.deviceRemove(routing);
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
@@ -258,11 +301,12 @@ export class Machine {
     this.hypervisor.deliverInterrupts();
   }
 
-  /** The hexadecimal dump of every function, as `lspci -F` reads it. */
+  /** The hexadecimal dump of every function, its extended config space too, as `lspci -F` reads it. */
   lspci(): string {
-    return [...this.#functions.values()].map(({ routing, definition, fn }) => {
+    const all = [this.#hostBridge, ...this.#functions.values()].sort((a, b) => a.routing - b.routing);
+    return all.map(({ routing, definition, fn }) => {
       const size = this.engine.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.CONFIG_SIZE);
-      return dumpFunction(routing, definition.title, configByPorts(machinePorts(this.engine), routing), size);
+      return dumpFunction(routing, definition.title, configByEcam(this.engine, routing), size);
     }).join('\n');
   }
 }

@@ -2,12 +2,14 @@
 import { DomainRecord, FunctionRecord, State, StateSize } from '../../assembly/spec/state';
 import { Machine as Fixed } from '../../assembly/spec/machine';
 import { type EngineDocument, type Shape, SNAPSHOT_SCHEMA, requireShape } from '../engine/index';
-import type { LinkDocument } from '../devices/links/link';
+import type { AttachedFunction } from '../devices/attach';
+import type { DeviceDefinition } from '../devices/definition';
+import type { LinkDocument, LinkHandle } from '../devices/links/link';
 import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import type { EnumeratedFunction } from '../pci/enumerate';
 import { type HypervisorDocument, HYPERVISOR_SHAPE } from '../xen/hypervisor/document';
-import { DEVICE_MODELS, type MachineDescription, type ResolvedDescription, resolveDescription } from './description';
+import { type MachineDescription, type Models, type ResolvedDescription, resolveDescription } from './description';
 import type { GuestDocument } from './guest';
 
 export interface FunctionDocument {
@@ -15,6 +17,8 @@ export interface FunctionDocument {
   fn: number;
   /** Name of the device, as in descriptions. */
   model: string;
+  /** Routing id of the bridge that leads to it. */
+  parent?: number;
   parts: Array<{ off: number; bytes: number }>;
   link?: LinkDocument;
 }
@@ -23,6 +27,8 @@ export interface MachineDocument {
   schemaVersion: number;
   engine: EngineDocument;
   description: MachineDescription;
+  hostBridge: FunctionDocument;
+  /** A bridge comes before what is behind it. */
   functions: FunctionDocument[];
   enumerated: EnumeratedFunction[];
   guests: GuestDocument[];
@@ -38,15 +44,29 @@ export interface MachineSnapshot {
 }
 
 const PARTS: Shape = { each: { fields: { off: 'whole', bytes: 'whole' } } };
+const FUNCTION: Shape = { fields: {
+  routing: 'whole', fn: 'whole', model: 'text', parent: { optional: 'whole' }, parts: PARTS,
+  link: { optional: { fields: { off: 'whole', parts: PARTS } } },
+} };
 const SHAPE: Shape = { fields: {
   schemaVersion: 'whole', engine: 'object', description: 'object',
-  functions: { each: { fields: {
-    routing: 'whole', fn: 'whole', model: 'text', parts: PARTS, link: { optional: { fields: { off: 'whole', parts: PARTS } } },
-  } } },
+  hostBridge: FUNCTION, functions: { each: FUNCTION },
   enumerated: { each: 'object' },
   guests: { each: { fields: { domid: 'whole', next: 'whole', taken: { each: 'whole' } } } },
   hypervisor: HYPERVISOR_SHAPE,
 } };
+
+export function functionDocument({ routing, fn, definition, parent, parts }: AttachedFunction, link?: LinkHandle): FunctionDocument {
+  return {
+    routing, fn, model: definition.model, ...(parent && { parent: parent.routing }), parts: parts.map((part) => ({ ...part })),
+    ...(link && { link: link.save() }),
+  };
+}
+
+export function attachedFrom({ routing, fn, parts }: FunctionDocument, definition: DeviceDefinition,
+  parent: AttachedFunction | undefined): AttachedFunction {
+  return { routing, fn, definition, parent, parts: parts.map((part) => ({ ...part })) };
+}
 
 function contradiction(what: string, fields: Record<string, unknown>): never {
   throw new PortcullisError('SNAPSHOT_FORMAT', `the snapshot contradicts itself: ${what}`, fields);
@@ -56,14 +76,14 @@ function contradiction(what: string, fields: Record<string, unknown>): never {
  * Throws unless the document is whole and of one piece with the state; gives the description resolved. The engine's
  * part is the engine's to check.
  */
-export function checkMachine(snapshot: MachineSnapshot): ResolvedDescription {
+export function checkMachine(snapshot: MachineSnapshot, models: Models): ResolvedDescription {
   const { document } = snapshot;
   if (Number.isInteger(document?.schemaVersion) && document.schemaVersion !== SNAPSHOT_SCHEMA) {
     throw new PortcullisError('SNAPSHOT_VERSION', `the snapshot has schema version ${document.schemaVersion}, this is version `
       + `${SNAPSHOT_SCHEMA}; use the version that wrote it`, { schemaVersion: document.schemaVersion });
   }
   requireShape(document, SHAPE, 'document');
-  const resolved = resolveDescription(document.description);
+  const resolved = resolveDescription(document.description, models);
   const { options } = document.engine;
   for (const name of ['frames', 'tableFrames', 'heapBytes'] as const) {
     if (options?.[name] !== resolved[name]) {
@@ -74,19 +94,22 @@ export function checkMachine(snapshot: MachineSnapshot): ResolvedDescription {
 }
 
 /** After the engine's own check, so that the state has its size. */
-export function checkAgainstState({ state, document }: MachineSnapshot): void {
+export function checkAgainstState({ state, document }: MachineSnapshot, models: Models): void {
   const view = new DataView(state.buffer, state.byteOffset, state.byteLength);
   const word = (off: number): number => view.getUint32(off - State.SLICE, true);
-  for (const { routing, fn, model } of document.functions) {
+  const bridges = new Set<number>();
+  for (const { routing, fn, model, parent } of document.functions) {
     const name = `${model} at ${formatBdf(bdfOf(routing))}`;
-    const definition = DEVICE_MODELS.get(model);
+    const definition = models.get(model);
     if (definition === undefined) {
       throw new PortcullisError('UNKNOWN_DEVICE', `the snapshot has a device model "${model}"; there are `
-        + `${[...DEVICE_MODELS.keys()].join(', ')}`, { model });
+        + `${[...models.keys()].join(', ')}; give others as models: [...]`, { model });
     }
+    if (parent !== undefined && !bridges.has(parent)) contradiction(`there is no bridge in front of the ${name}`, { routing, parent });
+    bridges.add(routing);
     const record = State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
     if (fn >= Fixed.FUNCTIONS || word(record + FunctionRecord.MODEL) !== definition.engineModel
-      || word(record + FunctionRecord.BDF) !== routing) {
+      || (word(record + FunctionRecord.BDF) & 0xff) !== (routing & 0xff)) {
       contradiction(`function ${fn} of its state is not the ${name} of its document`, { fn, routing });
     }
   }

@@ -1,5 +1,5 @@
 import type { Engine } from '../engine/index';
-import { PciBar, Pci, PciCommand } from '../../assembly/spec/pci';
+import { PciBar, PciBridge, Pci, PciCommand } from '../../assembly/spec/pci';
 
 /** Config accesses of one function, however they travel: ports, a hypercall, a ring. Widths 1, 2 and 4. */
 export interface ConfigAccess {
@@ -39,6 +39,16 @@ export function configByPorts(ports: PortAccess, routing: number): ConfigAccess 
   };
 }
 
+/** The enhanced config space, where all 4096 bytes of a function are: the machine's own access, no gate in front. */
+export function configByEcam(engine: Engine, routing: number): ConfigAccess {
+  const { exports } = engine;
+  const base = routing << 12;
+  return {
+    read: (off, width) => exports.ecamRead(base | off, width) >>> 0,
+    write: (off, width, value) => exports.ecamWrite(base | off, width, value, 0),
+  };
+}
+
 export interface BarSize {
   index: number;
   io: boolean;
@@ -50,6 +60,11 @@ export interface BarSize {
   address: number;
 }
 
+/** Whether the function has a type 1 header. */
+export function isBridge(config: ConfigAccess): boolean {
+  return (config.read(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
+}
+
 /**
  * Finds a function's BARs and their sizes as firmware does it: decode off, all ones written, read back, restored
  * (PCI Local Bus 3.0 §6.2.5.1).
@@ -58,7 +73,8 @@ export function sizeBars(config: ConfigAccess): BarSize[] {
   const command = config.read(Pci.COMMAND, 2);
   config.write(Pci.COMMAND, 2, command & ~(PciCommand.IO | PciCommand.MEMORY));
   const found: BarSize[] = [];
-  for (let index = 0; index < 6; index++) {
+  const registers = isBridge(config) ? PciBridge.BARS : 6;
+  for (let index = 0; index < registers; index++) {
     const off = Pci.BAR0 + 4 * index;
     const before = config.read(off, 4) >>> 0;
     config.write(off, 4, 0xffffffff);

@@ -1,48 +1,47 @@
-import { Msi, Pci, PciBar, PciCap, PciCommand, PciStatus, Pm } from '../../assembly/spec/pci';
+import { Pci, PciBridge, PciCap, PciExtCap } from '../../assembly/spec/pci';
 import { BarKind } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
+import type { BarRange, Capability } from './capabilities/capability';
+import { refuse } from './capabilities/capability';
+import { ConfigPlanes, type Field, field } from './fields';
+import { type BarDefinition, type HeaderDefinition, type Place, typeOneFields, typeZeroFields } from './header';
 
-export interface BarDefinition {
-  kind: 'memory32' | 'memory64' | 'io';
-  /** Bytes, a power of two: memory 16 to 2 GiB, I/O 4 to 256. */
-  size: number;
-  prefetchable?: boolean;
+export type { BarDefinition } from './header';
+
+/** A config space by named fields. One with a PCI Express capability has 4096 bytes, others 256. */
+export interface ConfigDefinition extends HeaderDefinition {
+  /** Type 1 header: a bridge. Its subsystem ids, if any, are a capability. */
+  bridge?: boolean;
+  subsystemVendorId?: number;
+  subsystemId?: number;
+  /** In any order; they are linked in the order of their offsets. */
+  capabilities?: readonly Capability[];
+  /** Registers of the device's own behind the header, by config offset. */
+  own?: readonly Field[];
 }
 
-/** A type 0 header and its capabilities, by named fields. */
-export interface ConfigDefinition {
-  vendorId: number;
-  deviceId: number;
-  /** Class code, 24 bits: base class, subclass, programming interface. */
-  classCode: number;
-  revision: number;
-  subsystemVendorId: number;
-  subsystemId: number;
-  /** By register number; a 64-bit BAR takes the next one, too. */
-  bars: Array<BarDefinition | undefined>;
-  /** 1 to 4 for INTA# to INTD#, 0 for none. */
-  interruptPin: number;
-  msi?: { off: number; vectors: number; wide: boolean };
-  powerManagement?: { off: number; noSoftReset?: boolean };
-}
-
-/** The three bytes for each byte of config space that the engine keeps: value, write mask, write-1-clear mask. */
+/**
+ * What the engine keeps for each byte of config space (value, write mask, write-1-clear mask), and where things are.
+ */
 export interface ConfigImage {
   value: Uint8Array;
   writable: Uint8Array;
   clearable: Uint8Array;
-  msiCap: number;
   pmCap: number;
+  msiCap: number;
+  msixCap: number;
+  expressCap: number;
+  msix: Capability['msix'];
 }
 
-const COMMAND_WRITABLE = PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER | PciCommand.PARITY | PciCommand.SERR
-  | PciCommand.INTX_DISABLE;
+const ANYWHERE: Place = { rootBus: true, multiFunction: false };
 
 export function barKind(bar: BarDefinition): BarKind {
   return bar.kind === 'io' ? BarKind.IO : bar.kind === 'memory64' ? BarKind.MEMORY_64 : BarKind.MEMORY_32;
 }
 
-function checkBars(bars: ReadonlyArray<BarDefinition | undefined>): void {
+function checkBars({ bars, bridge }: ConfigDefinition): void {
+  const registers = bridge ? PciBridge.BARS : 6;
   bars.forEach((bar, index) => {
     if (bar === undefined) return;
     const [low, high] = bar.kind === 'io' ? [4, 256] : [16, 0x80000000];
@@ -52,72 +51,102 @@ function checkBars(bars: ReadonlyArray<BarDefinition | undefined>): void {
     if (!Number.isInteger(bar.size) || bar.size < low || bar.size > high || Math.log2(bar.size) % 1 !== 0) {
       bad(`has ${bar.size} bytes; an ${bar.kind === 'io' ? 'I/O' : 'memory'} BAR has a power of two from ${low} to ${high}`);
     }
-    if (index > 5 || (bar.kind === 'memory64' && index > 4)) bad('is beyond the six registers of a type 0 header');
-    if (bar.kind === 'memory64' && bars[index + 1] !== undefined) bad(`is 64 bits wide, so BAR ${index + 1} must be left out`);
+    if (index + (bar.kind === 'memory64' ? 1 : 0) >= registers) {
+      bad(`is beyond the ${bridge ? 'two registers of a type 1 header' : 'six registers of a type 0 header'}`);
+    }
+    if (bar.kind === 'memory64' && bars[index + 1] !== undefined) {
+      bad(`is 64 bits wide and overlaps BAR ${index + 1}, which must be left out`);
+    }
   });
 }
 
-/** Builds the image; the capabilities are linked in the order of their offsets (PCI Local Bus 3.0 §6.7). */
-export function buildConfig(definition: ConfigDefinition): ConfigImage {
-  checkBars(definition.bars);
-  const value = new Uint8Array(Pci.CONFIG_SIZE);
-  const writable = new Uint8Array(Pci.CONFIG_SIZE);
-  const clearable = new Uint8Array(Pci.CONFIG_SIZE);
-  const put = (bytes: Uint8Array, off: number, width: 1 | 2 | 4, number: number): void => {
-    for (let i = 0; i < width; i++) bytes[off + i] = (number >>> (8 * i)) & 0xff;
-  };
-  put(value, Pci.VENDOR_ID, 2, definition.vendorId);
-  put(value, Pci.DEVICE_ID, 2, definition.deviceId);
-  put(writable, Pci.COMMAND, 2, COMMAND_WRITABLE);
-  put(clearable, Pci.STATUS, 2, PciStatus.RW1C);
-  put(value, Pci.REVISION_ID, 1, definition.revision);
-  put(value, Pci.PROG_IF, 1, definition.classCode);
-  put(value, Pci.SUBCLASS, 2, definition.classCode >>> 8);
-  put(writable, Pci.CACHE_LINE_SIZE, 2, 0xffff);
-  put(value, Pci.SUBSYSTEM_VENDOR_ID, 2, definition.subsystemVendorId);
-  put(value, Pci.SUBSYSTEM_ID, 2, definition.subsystemId);
-  put(writable, Pci.INTERRUPT_LINE, 1, 0xff);
-  put(value, Pci.INTERRUPT_PIN, 1, definition.interruptPin);
+function inBar(what: string, range: BarRange, bars: ConfigDefinition['bars']): void {
+  const bar = bars[range.bar];
+  if (bar === undefined || bar.kind === 'io') {
+    refuse('MSI-X', `has its ${what} in BAR ${range.bar}, which is no memory BAR`, { ...range });
+  }
+  if (range.off + range.size > bar.size) {
+    refuse('MSI-X', `has its ${what} at ${range.off} to ${range.off + range.size - 1} of BAR ${range.bar}, which has `
+      + `${bar.size} bytes`, { ...range });
+  }
+}
 
-  // a BAR's address bits below its size are read-only zero: that is how its size is found
-  definition.bars.forEach((bar, index) => {
-    if (bar === undefined) return;
-    const off = Pci.BAR0 + 4 * index;
-    const flags = bar.kind === 'io' ? PciBar.SPACE_IO
-      : (bar.kind === 'memory64' ? PciBar.MEMORY_TYPE_64 : 0) | (bar.prefetchable ? PciBar.PREFETCHABLE : 0);
-    put(value, off, 4, flags);
-    put(writable, off, 4, -bar.size);
-    if (bar.kind === 'memory64') put(writable, off + 4, 4, -1);
+function checkMsix({ table, pending }: NonNullable<Capability['msix']>, bars: ConfigDefinition['bars']): void {
+  inBar('table', table, bars);
+  inBar('pending bits', pending, bars);
+  if (table.bar === pending.bar && table.off < pending.off + pending.size && pending.off < table.off + table.size) {
+    refuse('MSI-X', `has its pending bits at ${pending.off} of BAR ${pending.bar}, in the middle of its table`,
+      { ...pending });
+  }
+}
+
+function checkPlaces(capabilities: readonly Capability[], size: number): void {
+  for (const { name, off, size: bytes, version } of capabilities) {
+    const [first, end] = version === undefined ? [PciCap.FIRST_OFF, Pci.CONFIG_SIZE] : [PciExtCap.FIRST_OFF, size];
+    if (version !== undefined && size === Pci.CONFIG_SIZE) {
+      refuse(name, 'is an extended one and needs a PCI Express capability');
+    }
+    if (off % 4 !== 0 || off < first || off + bytes > end) {
+      refuse(name, `is at 0x${off.toString(16)}; it takes ${bytes} bytes, from a multiple of 4 between `
+        + `0x${first.toString(16)} and 0x${(end - 1).toString(16)}`, { off });
+    }
+  }
+  const sorted = [...capabilities].sort((a, b) => a.off - b.off);
+  sorted.forEach((one, index) => {
+    const next = sorted[index + 1];
+    if (next === undefined || one.off + one.size <= next.off) return;
+    refuse(one.name, `at 0x${one.off.toString(16)} to 0x${(one.off + one.size - 1).toString(16)} overlaps the `
+      + `${next.name} capability at 0x${next.off.toString(16)}`, { off: one.off });
   });
+}
 
-  const capabilities: Array<{ off: number; id: PciCap; fill: (off: number) => void }> = [];
-  const { msi, powerManagement } = definition;
-  if (powerManagement) {
-    capabilities.push({ off: powerManagement.off, id: PciCap.PM, fill: (off) => {
-      // version 2, D1 and D2 not supported, no PME
-      put(value, off + Pm.PMC, 2, 0x0002);
-      put(value, off + Pm.PMCSR, 2, powerManagement.noSoftReset ? Pm.PMCSR_NO_SOFT_RESET : 0);
-      put(writable, off + Pm.PMCSR, 2, Pm.PMCSR_STATE_MASK);
-    } });
+/** Id and link of each: the list begins in the header, that of extended ones at 0x100 (PCI Express 6.0 §7.6.3). */
+function addCapabilities(planes: ConfigPlanes, capabilities: readonly Capability[], place: Place): void {
+  const sorted = [...capabilities].sort((a, b) => a.off - b.off);
+  const plain = sorted.filter(({ version }) => version === undefined);
+  const extended = sorted.filter(({ version }) => version !== undefined);
+  for (const list of [plain, extended]) {
+    list.forEach((one, index) => {
+      const next = list[index + 1]?.off ?? 0;
+      const link = one.version === undefined
+        ? [field('Capability ID', 0, 1, '', { value: one.id }), field('Next Capability', 1, 1, '', { value: next })]
+        : [field('Extended Capability Header', 0, 4, '',
+          { value: one.id | one.version << PciExtCap.VERSION_SHIFT | next << PciExtCap.NEXT_SHIFT })];
+      planes.add(one.off, `the ${one.name} capability`, [...link, ...one.fields(place)]);
+    });
   }
-  if (msi) {
-    capabilities.push({ off: msi.off, id: PciCap.MSI, fill: (off) => {
-      const capable = Math.log2(msi.vectors) << Msi.CONTROL_MMC_SHIFT;
-      put(value, off + Msi.CONTROL, 2, capable | (msi.wide ? Msi.CONTROL_64BIT : 0));
-      put(writable, off + Msi.CONTROL, 2, Msi.CONTROL_ENABLE | Msi.CONTROL_MME_MASK);
-      put(writable, off + Msi.ADDRESS, 4, 0xfffffffc);
-      if (msi.wide) put(writable, off + Msi.ADDRESS_HI, 4, -1);
-      put(writable, off + (msi.wide ? Msi.DATA_64 : Msi.DATA_32), 2, 0xffff);
-    } });
+  const [first] = plain;
+  if (first !== undefined) planes.value[Pci.CAPABILITY_POINTER] = first.off;
+  const [firstExtended] = extended;
+  if (firstExtended !== undefined && firstExtended.off !== PciExtCap.FIRST_OFF) {
+    refuse(firstExtended.name, `is at 0x${firstExtended.off.toString(16)}; the list of extended ones begins at 0x100`);
   }
-  capabilities.sort((a, b) => a.off - b.off);
-  let link = Pci.CAPABILITY_POINTER as number;
-  for (const { off, id, fill } of capabilities) {
-    put(value, link, 1, off);
-    put(value, off, 1, id);
-    fill(off);
-    link = off + 1;
-  }
-  if (capabilities.length > 0) put(value, Pci.STATUS, 2, PciStatus.CAPABILITIES);
-  return { value, writable, clearable, msiCap: msi?.off ?? 0, pmCap: powerManagement?.off ?? 0 };
+}
+
+function offsetOf(capabilities: readonly Capability[], id: PciCap): number {
+  const found = capabilities.filter((one) => one.version === undefined && one.id === id);
+  if (found.length > 1) refuse((found[0] as Capability).name, 'is there twice');
+  return found[0]?.off ?? 0;
+}
+
+/** Builds the image. Throws BAD_BAR, BAD_CAPABILITY or CONFIG_OVERLAP for what cannot be. */
+export function buildConfig(definition: ConfigDefinition, place: Place = ANYWHERE): ConfigImage {
+  checkBars(definition);
+  const { capabilities = [], bars } = definition;
+  const expressCap = offsetOf(capabilities, PciCap.EXP);
+  const planes = new ConfigPlanes(expressCap === 0 ? Pci.CONFIG_SIZE : Pci.EXTENDED_CONFIG_SIZE);
+  checkPlaces(capabilities, planes.size);
+  const msix = capabilities.find((one) => one.msix !== undefined)?.msix;
+  if (msix !== undefined) checkMsix(msix, bars);
+  const listed = capabilities.some(({ version }) => version === undefined);
+  const { subsystemVendorId = 0, subsystemId = 0 } = definition;
+  planes.add(0, 'the header', definition.bridge ? typeOneFields(definition, place, listed)
+    : typeZeroFields({ ...definition, subsystemVendorId, subsystemId }, place, listed));
+  planes.add(0, 'the device', definition.own ?? []);
+  addCapabilities(planes, capabilities, place);
+  return {
+    value: planes.value, writable: planes.writable, clearable: planes.clearable, expressCap, msix,
+    pmCap: offsetOf(capabilities, PciCap.PM), msiCap: offsetOf(capabilities, PciCap.MSI),
+    msixCap: offsetOf(capabilities, PciCap.MSIX),
+  };
 }

@@ -1,7 +1,9 @@
-import { Pci, PciCommand } from '../../assembly/spec/pci';
+import { Pci, PciBridge, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { type BarSize, type PortAccess, configByPorts, sizeBars } from './access';
+import { type BarSize, type ConfigAccess, type PortAccess, configByPorts, isBridge, sizeBars } from './access';
 import { bdfOf, formatBdf } from './bdf';
+import { interruptLine } from './interrupts';
+import { type Need, type Needs, type Space, noNeeds, placeBar, stack, windowAround } from './windows';
 
 export interface EnumeratedFunction {
   routing: number;
@@ -10,6 +12,8 @@ export interface EnumeratedFunction {
   classCode: number;
   interruptPin: number;
   bars: BarSize[];
+  /** Bus behind it, for a bridge. */
+  secondaryBus?: number;
 }
 
 export interface Resources {
@@ -21,66 +25,133 @@ export interface Resources {
 /** The hole of a PC below the enhanced config space's upper end, and the ports above the legacy ones. */
 export const DEFAULT_RESOURCES: Resources = { memory: [0xf0000000, 0xfec00000], ports: [0xc000, 0x10000] };
 
+/** A function that was found, and what is behind it. */
+interface Found {
+  routing: number;
+  config: ConfigAccess;
+  behind: Found[];
+  secondaryBus?: number;
+}
+
 function present(ports: PortAccess, routing: number): boolean {
   return configByPorts(ports, routing).read(Pci.VENDOR_ID, 2) !== 0xffff;
 }
 
-/** Every function of bus 0 that answers: function 0 first, the others only of a multi-function device. */
-export function scanBus(ports: PortAccess): number[] {
+/** Every function of a bus that answers: function 0 first, the others only of a multi-function device. */
+export function scanBus(ports: PortAccess, bus = 0): number[] {
   const found: number[] = [];
   for (let device = 0; device < 32; device++) {
-    const first = device << 3;
+    const first = bus << 8 | device << 3;
     if (!present(ports, first)) continue;
     found.push(first);
-    if ((configByPorts(ports, first).read(Pci.HEADER_TYPE, 1) & 0x80) === 0) continue;
+    if ((configByPorts(ports, first).read(Pci.HEADER_TYPE, 1) & Pci.HEADER_MULTI_FUNCTION) === 0) continue;
     for (let fn = 1; fn < 8; fn++) if (present(ports, first | fn)) found.push(first | fn);
   }
   return found;
 }
 
 /**
- * Enumerates bus 0 as firmware does: sizes every BAR, places the largest first so that all are aligned, sets the
- * interrupt line from the swizzled pin, and turns decode on. Bus Master is left off: that is the driver's to set.
+ * Depth first: a bridge gets the next number for the bus behind it, and all that is behind comes before its neighbour.
  */
-export function enumerate(ports: PortAccess, resources: Resources = DEFAULT_RESOURCES): EnumeratedFunction[] {
-  const functions = scanBus(ports).map((routing) => {
+function scanTree(ports: PortAccess, bus: number, last: { bus: number }): Found[] {
+  return scanBus(ports, bus).map((routing) => {
     const config = configByPorts(ports, routing);
-    return {
-      routing,
-      vendorId: config.read(Pci.VENDOR_ID, 2),
-      deviceId: config.read(Pci.DEVICE_ID, 2),
-      classCode: config.read(Pci.REVISION_ID, 4) >>> 8,
-      interruptPin: config.read(Pci.INTERRUPT_PIN, 1),
-      bars: sizeBars(config),
-    };
-  });
-  const wanted = functions.flatMap(({ routing, bars }) => bars.map((bar) => ({ routing, bar })));
-  wanted.sort((a, b) => b.bar.size - a.bar.size || a.routing - b.routing || a.bar.index - b.bar.index);
-  const at = { memory: resources.memory[0], ports: resources.ports[0] };
-  for (const { routing, bar } of wanted) {
-    const space = bar.io ? 'ports' : 'memory';
-    const address = Math.ceil(at[space] / bar.size) * bar.size;
-    if (address + bar.size > resources[space][1]) {
-      throw new PortcullisError('NO_ROOM_FOR_BAR', `BAR ${bar.index} of ${formatBdf(bdfOf(routing))} needs ${bar.size} `
-        + `bytes of ${bar.io ? 'ports' : 'address space'} below 0x${resources[space][1].toString(16)}; take a device out`,
-      { routing, ...bar });
+    const found: Found = { routing, config, behind: [] };
+    if (!isBridge(config)) return found;
+    if (last.bus === 255) {
+      throw new PortcullisError('NO_BUS_NUMBER',
+        `no bus number is left for what is behind ${formatBdf(bdfOf(routing))}; `
+        + 'there are 256 buses', { routing });
     }
-    at[space] = address + bar.size;
-    bar.address = address;
-    const config = configByPorts(ports, routing);
-    config.write(Pci.BAR0 + 4 * bar.index, 4, address);
-    if (bar.wide) config.write(Pci.BAR0 + 4 * bar.index + 4, 4, 0);
-  }
-  for (const { routing, bars, interruptPin } of functions) {
-    const config = configByPorts(ports, routing);
-    if (interruptPin !== 0) config.write(Pci.INTERRUPT_LINE, 1, interruptLine(routing, interruptPin));
-    const decode = (bars.some((bar) => bar.io) ? PciCommand.IO : 0) | (bars.some((bar) => !bar.io) ? PciCommand.MEMORY : 0);
-    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decode);
-  }
-  return functions;
+    const secondary = ++last.bus;
+    found.secondaryBus = secondary;
+    config.write(PciBridge.PRIMARY_BUS, 1, bus);
+    config.write(PciBridge.SECONDARY_BUS, 1, secondary);
+    config.write(PciBridge.SUBORDINATE_BUS, 1, 0xff);
+    found.behind = scanTree(ports, secondary, last);
+    config.write(PciBridge.SUBORDINATE_BUS, 1, last.bus);
+    return found;
+  });
 }
 
-/** Global interrupts 16 to 23 of a PC with an I/O APIC: pins rotate with the device number. */
-export function interruptLine(routing: number, pin: number): number {
-  return 16 + ((((routing >> 3) & 31) + pin - 1) & 7);
+function describe({ routing, config, secondaryBus }: Found): EnumeratedFunction {
+  return {
+    routing,
+    vendorId: config.read(Pci.VENDOR_ID, 2),
+    deviceId: config.read(Pci.DEVICE_ID, 2),
+    classCode: config.read(Pci.REVISION_ID, 4) >>> 8,
+    interruptPin: config.read(Pci.INTERRUPT_PIN, 1),
+    bars: sizeBars(config),
+    ...(secondaryBus === undefined ? {} : { secondaryBus }),
+  };
+}
+
+/** What a bus needs: its functions' BARs, and around what is behind each bridge a window. */
+function collect(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>): Needs {
+  const needs = noNeeds();
+  for (const { routing, config, behind, secondaryBus } of found) {
+    const name = formatBdf(bdfOf(routing));
+    for (const bar of (known.get(routing) as EnumeratedFunction).bars) {
+      const space: Space = bar.io ? 'ports' : bar.prefetchable ? 'prefetchable' : 'memory';
+      needs[space].push({
+        what: `BAR ${bar.index} of ${name}`, routing, index: bar.index, size: bar.size, align: bar.size,
+        place: (address) => {
+          bar.address = address;
+          placeBar(config, bar.index, bar.wide, address);
+        },
+      });
+    }
+    if (secondaryBus === undefined) continue;
+    const inner = collect(behind, known);
+    for (const space of ['memory', 'prefetchable', 'ports'] as const) {
+      const window = windowAround(space, inner[space], { what: name, routing, config });
+      if (window !== undefined) needs[space].push(window);
+    }
+  }
+  return needs;
+}
+
+function allocate(needs: readonly Need[], [start, end]: [number, number], kind: string): void {
+  stack(needs, start, (need, address) => {
+    if (address + need.size > end) {
+      throw new PortcullisError('NO_ROOM_FOR_BAR', `${need.what} needs ${need.size} bytes of ${kind} below `
+        + `0x${end.toString(16)}; take a device out`, { routing: need.routing, size: need.size });
+    }
+    need.place(address);
+  });
+}
+
+/**
+ * Interrupt line from the swizzled pin; decode on. Bridges pass DMA on; a device's Bus Master is its driver's to set.
+ */
+function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>,
+  bridges: readonly number[]): void {
+  for (const { routing, config, behind, secondaryBus } of found) {
+    const { bars, interruptPin } = known.get(routing) as EnumeratedFunction;
+    const device = (routing >> 3) & 31;
+    if (interruptPin !== 0) config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges }, interruptPin));
+    const decode = (bars.some((bar) => bar.io) ? PciCommand.IO : 0) | (bars.some((bar) => !bar.io) ? PciCommand.MEMORY : 0);
+    const forward = secondaryBus === undefined ? 0 : PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER;
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decode | forward);
+    enable(behind, known, [device, ...bridges]);
+  }
+}
+
+function flatten(found: readonly Found[]): Found[] {
+  return found.flatMap((one) => [one, ...flatten(one.behind)]);
+}
+
+/**
+ * Enumerates all buses as firmware does: numbers them, sizes every BAR, places the largest first so that all are
+ * aligned, and what is behind a bridge within its windows, sets the interrupt lines and turns decode on.
+ */
+export function enumerate(ports: PortAccess, resources: Resources = DEFAULT_RESOURCES): EnumeratedFunction[] {
+  const tree = scanTree(ports, 0, { bus: 0 });
+  const functions = flatten(tree).map(describe);
+  const known = new Map(functions.map((one) => [one.routing, one]));
+  const needs = collect(tree, known);
+  allocate([...needs.memory, ...needs.prefetchable], resources.memory, 'address space');
+  allocate(needs.ports, resources.ports, 'ports');
+  enable(tree, known, []);
+  return functions;
 }

@@ -105,7 +105,7 @@ test('lspci prints what `lspci -F` reads', () => {
   const { code, out, err } = portcullis('lspci');
   assert.is(err, '');
   assert.is(code, 0);
-  assert.match(out, /^00:04\.0 Ethernet controller: .*\n00: 86 80 0e 10 /);
+  assert.match(out, /^00:04\.0 Ethernet controller: .*\n00: 86 80 0e 10 /m);
   assert.match(out, /\n\n00:06\.0 .*\n00: 34 12 e8 11 /);
   assert.match(refused(3, ['lspci', 'missing.json']), 'cannot read the machine missing.json');
 });

@@ -185,9 +185,16 @@ export class RandomGuest {
         break;
       }
       case 7: exports.configWrite(this.#fns[random.below(2)] as number, random.below(260), [1, 2, 4][random.below(3)] as number, this.#number()); break;
-      case 8: exports.iommuOpMap(slot, this.#number() >>> 12, random.below(2) === 0 ? this.#number() >>> 12
-        : this.#domain.p2m[random.below(this.#domain.p2m.length)] as number, random.below(4) === 0 ? this.#number() : random.below(4), random.below(4)); break;
-      case 9: exports.iommuOpUnmap(slot, this.#number() >>> 12, random.below(4) === 0 ? this.#number() : random.below(64)); break;
+      case 8: {
+        // mostly its own frames where its drivers look for them, sometimes anything anywhere
+        const own = this.#domain.p2m[random.below(this.#domain.p2m.length)] as number;
+        if (random.below(4) !== 0) exports.iommuOpMap(slot, own, own, 1, 3);
+        else exports.iommuOpMap(slot, this.#number() >>> 12, random.below(2) === 0 ? this.#number() >>> 12 : own,
+          random.below(4) === 0 ? this.#number() : random.below(4), random.below(4));
+        break;
+      }
+      case 9: exports.iommuOpUnmap(slot, random.below(4) === 0 ? this.#number() >>> 12 : random.below(4096),
+        random.below(512) === 0 ? this.#number() : random.below(4)); break;
       case 10: exports.iommuOpFlush(slot, this.#number() >>> 12, random.below(4) === 0 ? this.#number() : random.below(64)); break;
       case 11: this.#rings(); break;
       case 12: this.#dmaByEdu(); break;

@@ -64,7 +64,7 @@ function requireDisturbed(cell: Cell): void {
   const link = cell.machine.link(NIC).status();
   assert.ok(link.offered > link.taken, 'frames wait on the link');
   const record = State.FUNCTION_TABLE + cell.machine.functionOf(BYSTANDER) * StateSize.FUNCTION_RECORD;
-  assert.is.not(engine.word(record + FunctionRecord.MSI_WAITING), 0, 'an MSI waits');
+  assert.is.not(engine.word(record + FunctionRecord.PENDING), 0, 'an MSI waits');
   assert.is.not(engine.word(State.MESSAGES + Messages.HEAD), engine.word(State.MESSAGES + Messages.TAIL), 'a message waits');
   const map = cell.driver.dma.off;
   assert.is.not(engine.word(map + DmaMap.QUEUE_HEAD), engine.word(map + DmaMap.QUEUE_TAIL), 'unmaps wait');

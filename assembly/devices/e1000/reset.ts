@@ -1,9 +1,10 @@
 // Reset of the whole device (§13.4.1): registers, PHY, rings in work. What the EEPROM holds stays, and the station
 // address is loaded from it again.
 import { E1000, E1000State } from '../../spec/e1000';
-import { BarKind, BarRecord, FunctionRecord } from '../../spec/state';
-import { barRecord, cellsReset, deadlineClear, deviceState, functionRecord, workDone } from '../../bus/functions';
+import { BarKind, BarRecord } from '../../spec/state';
+import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';
+import { vectorsForget } from '../../irq/vectors';
 import { eepromLoad } from './eeprom';
 import { linkUp, statusUpdate } from './link-state';
 import { phyReset } from './phy';
@@ -22,6 +23,6 @@ export function e1000Reset(b: usize, fn: u32): void {
   statusUpdate(b, fn);
   deadlineClear(b, fn);
   workDone(b, fn);
-  store<u32>(functionRecord(b, fn), 0, FunctionRecord.MSI_WAITING);
+  vectorsForget(b, fn);
   intxLevel(b, fn, false);
 }

@@ -1,10 +1,11 @@
 import { Edu } from '../../spec/edu';
-import { FunctionRecord, State } from '../../spec/state';
+import { State } from '../../spec/state';
 import { Status } from '../../spec/status';
 import {
-  cellsReset, deadlineClear, deadlineOf, deadlineSet, deviceState, functionRecord, registerGet, registerSet, workDone,
+  cellsReset, deadlineClear, deadlineOf, deadlineSet, deviceState, registerGet, registerSet, workDone,
 } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';
+import { vectorsForget } from '../../irq/vectors';
 import { dmaRead, dmaWrite } from '../../dma/dma';
 import { msiEnabled, msiRequest } from '../../dma/message';
 
@@ -114,6 +115,6 @@ export function eduReset(b: usize, fn: u32): void {
   memory.fill(deviceState(b, fn), 0, Edu.STATE_SIZE);
   deadlineClear(b, fn);
   workDone(b, fn);
-  store<u32>(functionRecord(b, fn), 0, FunctionRecord.MSI_WAITING);
+  vectorsForget(b, fn);
   intxLevel(b, fn, false);
 }

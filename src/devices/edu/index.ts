@@ -1,6 +1,7 @@
 // edu: QEMU's educational device (docs/specs/edu). See assembly/devices/edu for what is modelled.
 import { Edu } from '../../../assembly/spec/edu';
 import { Model } from '../../../assembly/spec/state';
+import { msiCapability } from '../../pci/capabilities/msi';
 import type { DeviceDefinition } from '../definition';
 import { EDU_REGISTERS } from './registers';
 
@@ -12,7 +13,7 @@ export const edu: DeviceDefinition = {
     vendorId: 0x1234, deviceId: 0x11e8, classCode: 0x00ff00, revision: 0x10,
     subsystemVendorId: 0x1af4, subsystemId: 0x1100, interruptPin: 1,
     bars: [{ kind: 'memory32', size: Edu.BAR_SIZE }],
-    msi: { off: 0x40, vectors: 1, wide: true },
+    capabilities: [msiCapability({ off: 0x40, vectors: 1, wide: true })],
   },
   registers: [EDU_REGISTERS],
   stateSize: Edu.STATE_SIZE,

@@ -16,6 +16,7 @@ export interface DomainDocument {
   irq: Ranges;
   io?: { slot: number; did: number; translation: Translation };
   assigned: number[];
+  ioMapped: Array<[page: number, mfn: number]>;
   nextMapPage: number;
   nextPort: number;
 }
@@ -44,7 +45,7 @@ export const HYPERVISOR_SHAPE: Shape = { fields: {
   domains: { each: { fields: {
     slot: 'whole', domid: 'whole', name: 'text', kind: 'text', p2m: { each: 'whole' }, iomem: PAIRS, ioport: PAIRS, irq: PAIRS,
     io: { optional: { fields: { slot: 'whole', did: 'whole', translation: 'text' } } },
-    assigned: { each: 'whole' }, nextMapPage: 'whole', nextPort: 'whole',
+    assigned: { each: 'whole' }, ioMapped: PAIRS, nextMapPage: 'whole', nextPort: 'whole',
   } } },
   free: { each: 'whole' },
   vectors: { each: { fields: { vector: 'whole', domid: 'whole', port: 'whole', routing: 'whole' } } },
@@ -58,13 +59,14 @@ export function domainDocument(domain: Domain): DomainDocument {
   const { slot, domid, name, kind, io, nextMapPage, nextPort } = domain;
   return {
     slot, domid, name, kind, p2m: [...domain.p2m], iomem: ranges(domain.iomem), ioport: ranges(domain.ioport), irq: ranges(domain.irq),
-    ...(io && { io: { ...io } }), assigned: [...domain.assigned], nextMapPage, nextPort,
+    ...(io && { io: { ...io } }), assigned: [...domain.assigned], ioMapped: [...domain.ioMapped], nextMapPage, nextPort,
   };
 }
 
 export function domainFrom(saved: DomainDocument): Domain {
   return {
     ...saved, io: saved.io && { ...saved.io }, p2m: Uint32Array.from(saved.p2m), assigned: new Set(saved.assigned),
+    ioMapped: new Map(saved.ioMapped),
     iomem: new RangeSet(saved.iomem), ioport: new RangeSet(saved.ioport), irq: new RangeSet(saved.irq),
   };
 }

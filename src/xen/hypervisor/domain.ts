@@ -26,6 +26,8 @@ export interface Domain {
   io: { slot: number; did: number; translation: Translation } | undefined;
   /** Routing ids of the functions that are assigned to it. */
   readonly assigned: Set<number>;
+  /** Machine frame of I/O memory that each guest page is mapped to. */
+  readonly ioMapped: Map<number, number>;
   /** First guest page that nothing is mapped at: I/O memory goes there. */
   nextMapPage: number;
   /** Event channel ports handed out. */

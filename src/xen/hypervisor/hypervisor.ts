@@ -101,7 +101,7 @@ export class Hypervisor {
     const domain: Domain = {
       slot, domid, name: options.name, kind: options.kind, p2m: new Uint32Array(options.pages),
       iomem: new RangeSet(), ioport: new RangeSet(), irq: new RangeSet(), io: undefined, assigned: new Set(),
-      nextMapPage: 0xf0000, nextPort: 1,
+      ioMapped: new Map(), nextMapPage: 0xf0000, nextPort: 1,
     };
     for (let pfn = 0; pfn < options.pages; pfn++) {
       const mfn = this.#free.pop() as number;
@@ -134,6 +134,8 @@ export class Hypervisor {
     if (this.engine.exports.guestMapSet(domain.slot, page, entry) !== 0) {
       throw new HypercallError('ENOMEM', `the map of domain ${domain.domid} is full`, { page });
     }
+    if (kind === MapEntry.MMIO) domain.ioMapped.set(page, mfn);
+    else domain.ioMapped.delete(page);
   }
 
   // ---- domctl: rights
@@ -143,6 +145,11 @@ export class Hypervisor {
     const domain = this.domain(domid);
     if (count < 1 || firstMfn + count > Machine.MFN_LIMIT) {
       throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
+    }
+    if (allow && domid !== 0 && firstMfn <= Machine.ECAM_LAST_MFN && firstMfn + count > Machine.ECAM_FIRST_MFN) {
+      throw new HypercallError('EPERM',
+        `frames 0x${firstMfn.toString(16)} and ${count - 1} more hold the enhanced config space, `
+        + 'through which any device could be reached; only the first domain may have it', { domid, firstMfn, count });
     }
     if (allow) domain.iomem.add(firstMfn, firstMfn + count - 1);
     else domain.iomem.remove(firstMfn, firstMfn + count - 1);
@@ -178,7 +185,7 @@ export class Hypervisor {
     }
     for (let i = 0; i < count; i++) {
       if (add) this.#map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, true);
-      else this.engine.exports.guestMapSet(domain.slot, firstGfn + i, 0);
+      else this.#unmap(domain, firstGfn + i);
     }
   }
 
@@ -206,7 +213,20 @@ export class Hypervisor {
   }
 
   unmapVa(domid: number, page: number): void {
-    this.engine.exports.guestMapSet(this.domain(domid).slot, page, 0);
+    this.#unmap(this.domain(domid), page);
+  }
+
+  #unmap(domain: Domain, page: number): void {
+    this.engine.exports.guestMapSet(domain.slot, page, 0);
+    domain.ioMapped.delete(page);
+  }
+
+  /** Takes I/O memory out of a domain's map wherever it is mapped: what the toolstack does when a device leaves. */
+  unmapIoMemory(domid: number, firstMfn: number, count: number): void {
+    const domain = this.domain(domid);
+    for (const [page, mfn] of [...domain.ioMapped]) {
+      if (mfn >= firstMfn && mfn < firstMfn + count) this.#unmap(domain, page);
+    }
   }
 
   // ---- devices
@@ -291,9 +311,9 @@ export class Hypervisor {
       }
     }
     domain.io = io;
-    const usesTables = translation === 'guest-mapped' || translation === 'own-frames';
+    // iommu_op is for tables that are the guest's to fill: what Xen maps for it, it cannot unmap
     this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
-      usesTables ? io.slot + 1 : 0);
+      translation === 'guest-mapped' ? io.slot + 1 : 0);
     return io;
   }
 

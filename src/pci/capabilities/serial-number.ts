@@ -1,0 +1,21 @@
+import { PciExtCap } from '../../../assembly/spec/pci';
+import { field } from '../fields';
+import type { Capability } from './capability';
+
+/**
+ * Device serial number, an EUI-64 (PCI Express 6.0 §7.9.3).
+ *
+ *       31       20 19  16 15                 0
+ *   00 | Next      | Ver. | ID = 0003         |
+ *   04 | Serial number, low half              |
+ *   08 | Serial number, high half             |
+ */
+export function serialNumberCapability({ off, low, high }: { off: number; low: number; high: number }): Capability {
+  return {
+    name: 'serial number', id: PciExtCap.SERIAL_NUMBER, version: 1, off, size: 12,
+    fields: () => [
+      field('Serial Number Lower', 4, 4, '', { value: low }),
+      field('Serial Number Upper', 8, 4, '', { value: high }),
+    ],
+  };
+}
