@@ -2,6 +2,8 @@
 export { Machine } from './machine/machine';
 export type { DomainConfig, MachineHost } from './machine/machine';
 export type { MachineDocument, MachineSnapshot } from './machine/snapshot';
+export { DIGEST_SECTIONS, difference } from './machine/digest';
+export type { Digest, DigestSection, DigestSectionName } from './machine/digest';
 export { DEVICE_MODELS } from './machine/description';
 export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
 export { parseSize } from './machine/size';

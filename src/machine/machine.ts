@@ -12,13 +12,16 @@ import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, configByPorts, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { dumpFunction } from '../pci/dump';
-import { type EnumeratedFunction, enumerate } from '../pci/enumerate';
+import { type EnumeratedFunction, decodeBits, enumerate } from '../pci/enumerate';
+import { enumerateAdded } from '../pci/hotplug';
 import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
 import {
-  DEVICE_MODELS, type MachineDescription, type Models, type ResolvedDescription, type ResolvedDevice, resolveDescription,
+  DEVICE_MODELS, type DeviceDescription, type MachineDescription, type Models, type ResolvedDescription, type ResolvedDevice,
+  resolveAdded, resolveDescription,
 } from './description';
+import { type Digest, machineDigest } from './digest';
 import { DomainGuest, type GuestDocument } from './guest';
 import { parseSize } from './size';
 import {
@@ -41,10 +44,9 @@ export interface DomainConfig {
   type?: 'pv' | 'hvm';
 }
 
-interface Saved {
-  document: MachineDocument;
-  models: Models;
-}
+/** Interrupts that PCI devices can have: see pci/interrupts.ts. */
+const FIRST_LINE = 16;
+const LINES = 8;
 
 function modelsOf(own: readonly DeviceDefinition[] = []): Models {
   return new Map([...DEVICE_MODELS, ...own.map((one) => [one.model, one] as const)]);
@@ -59,6 +61,7 @@ export class Machine {
   readonly hypervisor: Hypervisor;
   readonly description: ResolvedDescription;
   readonly #source: MachineDescription;
+  readonly #models: Models;
   readonly dom0: Domain;
   /** The devices of the description, a bridge before what is behind it. */
   readonly #functions = new Map<number, AttachedFunction>();
@@ -67,14 +70,16 @@ export class Machine {
   readonly #guests = new Map<number, DomainGuest>();
   #enumerated: EnumeratedFunction[] = [];
 
-  private constructor(engine: Engine, source: MachineDescription, description: ResolvedDescription, saved?: Saved) {
+  private constructor(engine: Engine, models: Models, source: MachineDescription, description: ResolvedDescription,
+    saved?: MachineDocument) {
     this.engine = engine;
+    this.#models = models;
     this.#source = source;
     this.description = description;
     if (saved !== undefined) {
       this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false },
-        saved.document.hypervisor);
-      this.#hostBridge = attachedFrom(saved.document.hostBridge, hostBridge, undefined);
+        saved.hypervisor);
+      this.#hostBridge = attachedFrom(saved.hostBridge, hostBridge, undefined);
       this.dom0 = this.hypervisor.domain(0);
       this.#resume(saved);
       return;
@@ -104,12 +109,13 @@ export class Machine {
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
   static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
     const { models, ...place } = host;
-    const resolved = resolveDescription(description, modelsOf(models));
+    const known = modelsOf(models);
+    const resolved = resolveDescription(description, known);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       ...place,
     };
-    return new Machine(await Engine.create(options), description, resolved);
+    return new Machine(await Engine.create(options), known, description, resolved);
   }
 
   /**
@@ -138,16 +144,15 @@ export class Machine {
     const resolved = checkMachine(snapshot, models);
     const { state, ram, document } = snapshot;
     const engine = await Engine.restore({ state, ram, document: document.engine }, place, () => checkAgainstState(snapshot, models));
-    return new Machine(engine, document.description, resolved, { document, models });
+    return new Machine(engine, models, document.description, resolved, document);
   }
 
-  #resume({ document, models }: Saved): void {
-    for (const one of document.functions) {
+  #resume(saved: MachineDocument): void {
+    for (const one of saved.functions) {
       const parent = one.parent === undefined ? undefined : this.#functions.get(one.parent);
-      this.#functions.set(one.routing, attachedFrom(one, models.get(one.model) as DeviceDefinition, parent));
+      this.#functions.set(one.routing, attachedFrom(one, this.#models.get(one.model) as DeviceDefinition, parent));
       if (one.link !== undefined) this.#links.set(one.routing, new LinkHandle(this.engine, one.fn, one.link));
     }
-    const saved = document;
     this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
     for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
   }
@@ -165,13 +170,14 @@ export class Machine {
   }
 
   /**
-   * The first domain may use config ports, the enhanced config space and every BAR; Xen gives dom0 all that it does not
+   * The first domain may use config ports, the enhanced config space, every BAR and every PCI interrupt; Xen gives dom0 all that it does not
    * keep itself.
    */
   #grantOwner(): void {
     const { domid } = this.dom0;
     this.hypervisor.ioportPermission(domid, CONFIG_ADDRESS, 8, true);
     this.hypervisor.iomemPermission(domid, Fixed.ECAM_FIRST_MFN, Fixed.ECAM_LAST_MFN - Fixed.ECAM_FIRST_MFN + 1, true);
+    for (let line = FIRST_LINE; line < FIRST_LINE + LINES; line++) this.hypervisor.irqPermission(domid, line, true);
     for (const { routing } of this.#enumerated) this.#rights(domid, routing, true);
   }
 
@@ -251,11 +257,12 @@ export class Machine {
     this.hypervisor.irqPermission(domain.domid, pin, true);
   }
 
-  /** Takes it back: reset first, so that nothing of it is under way. */
+  /** Takes it back, as firmware had left it: reset first, so that nothing of it is under way; then decode comes back on. */
   unassign(bdf: string, domain: Domain): void {
     const routing = this.#routing(bdf);
-    resetKeepingConfig(configByEcam(this.engine, routing),
-      () => this.engine.exports.functionReset(this.functionOf(bdf)));
+    const config = configByEcam(this.engine, routing);
+    resetKeepingConfig(config, () => this.engine.exports.functionReset(this.functionOf(bdf)));
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decodeBits(this.#barsOf(routing)));
     this.hypervisor.deassignDevice(domain.domid, routing);
     if (domain === this.dom0) return;
     this.#rights(domain.domid, routing, false);
@@ -263,15 +270,43 @@ export class Machine {
     this.hypervisor.irqPermission(domain.domid, line, false);
   }
 
+  /**
+   * Adds a device while the machine runs; it is the first domain's until it is assigned. Throws what is wrong with its
+   * description, and NO_HOTPLUG for a bridge, a bus behind one, or a function other than 0.
+   */
+  addDevice(device: DeviceDescription): void {
+    const resolved = resolveAdded(device, this.#functions.keys(), this.#models);
+    const { routing } = resolved;
+    this.#attach(resolved);
+    try {
+      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated));
+    } catch (error) {
+      this.#detach(routing);
+      throw error;
+    }
+    this.hypervisor.deviceAdd(routing, this.functionOf(device.bdf));
+    this.#rights(this.dom0.domid, routing, true);
+  }
+
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
     const routing = this.#routing(bdf);
     for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
     this.hypervisor.deviceRemove(routing);
+    this.#detach(routing);
+  }
+
+  #detach(routing: number): void {
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
     this.#links.delete(routing);
     this.#functions.delete(routing);
+    this.#enumerated = this.#enumerated.filter((one) => one.routing !== routing);
+  }
+
+  /** Everything that can leak, in a form that can be compared: see `difference`. */
+  digest(): Digest {
+    return machineDigest(this.engine, this.hypervisor);
   }
 
   /** Timers of the drivers in the domains that there are. */

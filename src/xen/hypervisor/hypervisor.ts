@@ -234,6 +234,8 @@ export class Hypervisor {
   /** Tells the hypervisor which slot of the engine a function has (PHYSDEVOP_pci_device_add). */
   deviceAdd(routing: number, fn: number): void {
     this.#functions.set(routing, fn);
+    // a bus's context table comes with its first device, and stays
+    this.iommu?.prepareBus(routing >> 8);
   }
 
   deviceRemove(routing: number): void {

@@ -131,6 +131,11 @@ export class IommuDriver {
     return table;
   }
 
+  /** Takes the frame for the contexts of a bus, so that an assignment needs none. */
+  prepareBus(bus: number): void {
+    this.#contextTable(bus);
+  }
+
   #flushContext(routing: number, did: number): void {
     this.#invalidate((VtdInv.CONTEXT | VtdInv.G_SELECTIVE << VtdInv.G_SHIFT | did << 16) >>> 0, routing);
     this.flushDomain(did);
