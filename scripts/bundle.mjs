@@ -2,10 +2,23 @@
 import path from 'node:path';
 import { root } from './files.mjs';
 
-/** Bundles `entry` into build/; packages stay imports. Resolves to { out, errors }, errors being text. */
-export async function bundleForNode(entry) {
+/** Lets whatever imports build/engine.wasm have another file instead. */
+function engineFrom(wasm) {
+  return {
+    name: 'engine',
+    setup(build) {
+      build.onResolve({ filter: /build\/engine\.wasm$/ }, () => ({ path: path.join(root, wasm) }));
+    },
+  };
+}
+
+/**
+ * Bundles `entry` into build/; packages stay imports. With `wasm`, on that engine and beside it. Resolves to
+ * { out, errors }, errors being text.
+ */
+export async function bundleForNode(entry, wasm) {
   const { build, formatMessages } = await import('esbuild');
-  const out = path.posix.join('build', entry.replace(/\.ts$/, '.mjs'));
+  const out = path.posix.join(wasm ? path.dirname(wasm) : 'build', entry.replace(/\.ts$/, '.mjs'));
   try {
     await build({
       absWorkingDir: root,
@@ -18,6 +31,7 @@ export async function bundleForNode(entry) {
       packages: 'external',
       sourcemap: true,
       loader: { '.wasm': 'binary' },
+      plugins: wasm ? [engineFrom(wasm)] : [],
       logLevel: 'silent',
     });
     return { out, errors: '' };

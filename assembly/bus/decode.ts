@@ -5,6 +5,7 @@ import { Machine } from '../spec/machine';
 import { BarKind, BarRecord, DecodeEntry, FunctionFlag, FunctionRecord, PortEntry, State } from '../spec/state';
 import { Pci, PciBar } from '../spec/pci';
 import { Counter } from '../spec/counters';
+import { lookasideDrop } from '../memory/lookaside';
 import { radixGet, radixSet } from '../memory/radix';
 import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
@@ -150,6 +151,7 @@ export function barMap(b: usize, fn: u32, bar: u32, map: bool, address: u64): vo
   const io = load<u32>(record, BarRecord.KIND) == BarKind.IO;
   const was = load<u32>(record, BarRecord.MAPPED) != 0;
   if (was == map && (!map || bothGet(record) == address)) return;
+  lookasideDrop(b);
   if (was) {
     if (io) portsWrite(b, fn, bar, false);
     else memoryUnmap(b, fn, bar);

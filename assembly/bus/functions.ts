@@ -37,8 +37,10 @@ export function barPage(b: usize, fn: u32, bar: u32, off: u32): usize {
 /** Cell of the register at `off` of a BAR, or 0. */
 @inline
 export function cellAt(b: usize, page: usize, off: u32): usize {
-  const index = ((off & Machine.PAGE_MASK) >> 2) - load<u16>(page, DevicePage.FIRST);
-  return index < load<u16>(page, DevicePage.COUNT)
+  // FIRST and COUNT in one load
+  const range = load<u32>(page, DevicePage.FIRST);
+  const index = ((off & Machine.PAGE_MASK) >> 2) - (range & 0xffff);
+  return index < range >> 16
     ? b + load<u32>(page, DevicePage.CELLS) + index * StateSize.CELL
     : 0;
 }

@@ -30,12 +30,24 @@ export const DMA_MAX: u32 = 0x20000;
 @inline
 function copySmall(dst: usize, src: usize, len: u32): void {
   // memory.copy leaves Wasm: below about 600 bytes a vector loop is ahead of it (1.7 to 2.5 times at 8 to 128 bytes)
-  if (len >= 16 && len <= 512) {
+  if (len == 8) store<u64>(dst, load<u64>(src));
+  else if (len == 16) v128.store(dst, v128.load(src));
+  else if (len > 16 && len <= 512) {
     let i: u32 = 0;
+    // source and target never overlap: one is engine state, the other RAM
+    for (; i + 64 <= len; i += 64) {
+      const v0 = v128.load(src + i);
+      const v1 = v128.load(src + i, 16);
+      const v2 = v128.load(src + i, 32);
+      const v3 = v128.load(src + i, 48);
+      v128.store(dst + i, v0);
+      v128.store(dst + i, v1, 16);
+      v128.store(dst + i, v2, 32);
+      v128.store(dst + i, v3, 48);
+    }
     for (; i + 16 <= len; i += 16) v128.store(dst + i, v128.load(src + i));
     if (i < len) v128.store(dst + len - 16, v128.load(src + len - 16));
-  } else if (len == 8) store<u64>(dst, load<u64>(src));
-  else if (len == 4) store<u32>(dst, load<u32>(src));
+  } else if (len == 4) store<u32>(dst, load<u32>(src));
   else memory.copy(dst, src, len);
 }
 
@@ -136,6 +148,82 @@ export function dmaInterrupt(b: usize, fn: u32, busAddr: u64, len: u32, src: usi
   return status;
 }
 
+/**
+ * Whether all of it lies in one page, and is anything at all. That is the rule, and goes without a loop: 64 bytes took
+ * 1.36 of C instead of 1.48.
+ */
+@inline
+function isOnePiece(busAddr: u64, len: u32): bool {
+  return len - 1 < PAGE - (<u32>busAddr & Machine.PAGE_MASK);
+}
+
+/** FAULT when the IOMMU has no translation: then nothing was read. */
+@inline
+function readPiece(b: usize, fn: u32, at: u64, len: u32, dst: usize): Status {
+  const mps = load<u32>(b, State.MPS_SHIFT);
+  const mrrs = load<u32>(b, State.MRRS_SHIFT);
+  countBy(b, Counter.READ_REQUEST_TLPS, (len + (1 << mrrs) - 1) >> mrrs);
+  countBy(b, Counter.COMPLETION_TLPS, (len + (1 << mps) - 1) >> mps);
+  count(b, Counter.SERVICE_UNITS);
+  const mpa = inInterruptWindow(at) ? NO_TRANSLATION : pieceMpa(b, fn, at, false);
+  if (mpa == NO_TRANSLATION) return Status.FAULT;
+  const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, <u32>(mpa >> Machine.PAGE_SHIFT));
+  if (frame == 0) return dmaReadElsewhere(b, fn, mpa, len, dst);
+  copySmall(dst, frame + (<u32>mpa & Machine.PAGE_MASK), len);
+  return Status.OK;
+}
+
+@inline
+function writePiece(b: usize, fn: u32, at: u64, len: u32, src: usize): Status {
+  const mps = load<u32>(b, State.MPS_SHIFT);
+  countBy(b, Counter.WRITE_TLPS, (len + (1 << mps) - 1) >> mps);
+  count(b, Counter.SERVICE_UNITS);
+  if (inInterruptWindow(at)) return dmaInterrupt(b, fn, at, len, src);
+  const mpa = pieceMpa(b, fn, at, true);
+  if (mpa == NO_TRANSLATION) return Status.FAULT;
+  const mfn = <u32>(mpa >> Machine.PAGE_SHIFT);
+  const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, mfn);
+  if (frame == 0) return dmaWriteElsewhere(b, fn, mpa, len, src);
+  copySmall(frame + (<u32>mpa & Machine.PAGE_MASK), src, len);
+  frameDirty(b, mfn);
+  return Status.OK;
+}
+
+/** Page by page. */
+function readPieces(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): Status {
+  let worst: Status = Status.OK;
+  let done: u32 = 0;
+  while (done < len) {
+    const at = busAddr + done;
+    const part = min<u32>(len - done, PAGE - (<u32>at & Machine.PAGE_MASK));
+    const status = readPiece(b, fn, at, part, dst + done);
+    if (status == Status.PENDING) return status;
+    if (status == Status.FAULT) {
+      fillOnes(dst + done, len - done);
+      return status;
+    }
+    if (status != Status.OK) worst = status;
+    done += part;
+  }
+  return worst;
+}
+
+function writePieces(b: usize, fn: u32, busAddr: u64, len: u32, src: usize): Status {
+  let worst: Status = Status.OK;
+  let done: u32 = 0;
+  while (done < len) {
+    const at = busAddr + done;
+    const part = min<u32>(len - done, PAGE - (<u32>at & Machine.PAGE_MASK));
+    const status = writePiece(b, fn, at, part, src + done);
+    if (status == Status.PENDING) return status;
+    // a blocked interrupt is a fault too, and does not end the write
+    if (status == Status.FAULT && !inInterruptWindow(at)) return status;
+    if (status != Status.OK) worst = status;
+    done += part;
+  }
+  return worst;
+}
+
 /** Reads `len` bytes (at most DMA_MAX) at a bus address into `dst`, which is engine state. */
 @inline
 export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): Status {
@@ -145,33 +233,13 @@ export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): 
   }
   count(b, Counter.DMA_READS);
   countBy(b, Counter.DMA_READ_BYTES, len);
-  let worst: Status = Status.OK;
-  let done: u32 = 0;
-  while (done < len) {
-    const at = busAddr + done;
-    const part = min<u32>(len - done, PAGE - (<u32>at & Machine.PAGE_MASK));
-    const mps = load<u32>(b, State.MPS_SHIFT);
-    const mrrs = load<u32>(b, State.MRRS_SHIFT);
-    countBy(b, Counter.READ_REQUEST_TLPS, (part + (1 << mrrs) - 1) >> mrrs);
-    countBy(b, Counter.COMPLETION_TLPS, (part + (1 << mps) - 1) >> mps);
-    count(b, Counter.SERVICE_UNITS);
-    const mpa = inInterruptWindow(at) ? NO_TRANSLATION : pieceMpa(b, fn, at, false);
-    if (mpa == NO_TRANSLATION) {
-      fillOnes(dst + done, len - done);
-      trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, Status.FAULT));
-      return Status.FAULT;
-    }
-    const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, <u32>(mpa >> Machine.PAGE_SHIFT));
-    if (frame != 0) copySmall(dst + done, frame + (<u32>mpa & Machine.PAGE_MASK), part);
-    else {
-      const status = dmaReadElsewhere(b, fn, mpa, part, dst + done);
-      if (status == Status.PENDING) return status;
-      if (status != Status.OK) worst = status;
-    }
-    done += part;
-  }
-  trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, worst));
-  return worst;
+  let status: Status;
+  if (isOnePiece(busAddr, len)) {
+    status = readPiece(b, fn, busAddr, len, dst);
+    if (status == Status.FAULT) fillOnes(dst, len);
+  } else status = readPieces(b, fn, busAddr, len, dst);
+  if (status != Status.PENDING) trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, status));
+  return status;
 }
 
 /** Writes `len` bytes (at most DMA_MAX) from `src`, which is engine state, to a bus address. */
@@ -180,38 +248,8 @@ export function dmaWrite(b: usize, fn: u32, busAddr: u64, len: u32, src: usize):
   if (!busMaster(b, fn)) return dmaRefused(b, fn);
   count(b, Counter.DMA_WRITES);
   countBy(b, Counter.DMA_WRITE_BYTES, len);
-  let worst: Status = Status.OK;
-  let done: u32 = 0;
-  while (done < len) {
-    const at = busAddr + done;
-    const part = min<u32>(len - done, PAGE - (<u32>at & Machine.PAGE_MASK));
-    const mps = load<u32>(b, State.MPS_SHIFT);
-    countBy(b, Counter.WRITE_TLPS, (part + (1 << mps) - 1) >> mps);
-    count(b, Counter.SERVICE_UNITS);
-    if (inInterruptWindow(at)) {
-      const status = dmaInterrupt(b, fn, at, part, src + done);
-      if (status == Status.PENDING) return status;
-      if (status != Status.OK) worst = status;
-      done += part;
-      continue;
-    }
-    const mpa = pieceMpa(b, fn, at, true);
-    if (mpa == NO_TRANSLATION) {
-      trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, Status.FAULT));
-      return Status.FAULT;
-    }
-    const mfn = <u32>(mpa >> Machine.PAGE_SHIFT);
-    const frame = mpa >> 40 != 0 ? <usize>0 : framePtr(b, mfn);
-    if (frame != 0) {
-      copySmall(frame + (<u32>mpa & Machine.PAGE_MASK), src + done, part);
-      frameDirty(b, mfn);
-    } else {
-      const status = dmaWriteElsewhere(b, fn, mpa, part, src + done);
-      if (status == Status.PENDING) return status;
-      if (status != Status.OK) worst = status;
-    }
-    done += part;
-  }
-  trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, worst));
-  return worst;
+  const status = isOnePiece(busAddr, len)
+    ? writePiece(b, fn, busAddr, len, src) : writePieces(b, fn, busAddr, len, src);
+  if (status != Status.PENDING) trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, status));
+  return status;
 }

@@ -4,6 +4,7 @@ import { Status } from '../spec/status';
 import { Counter } from '../spec/counters';
 import { DomainRecord, State, StateSize } from '../spec/state';
 import { radixClear, radixGet, radixPageGive, radixPageTake, radixRoot, radixSet } from '../memory/radix';
+import { lookasideDrop } from '../memory/lookaside';
 import { count } from '../memory/state';
 
 /** Radix pages that guest maps leave for the decode of BARs. */
@@ -42,6 +43,7 @@ export function domainCreate(b: usize, slot: u32, domid: u32, flags: u32): Statu
 
 export function domainDestroy(b: usize, slot: u32): Status {
   if (!domainPresent(b, slot)) return Status.ABSENT;
+  lookasideDrop(b);
   const record = domainRecord(b, slot);
   const root = load<u32>(record, DomainRecord.MAP_ROOT);
   radixClear(b, radixRoot(b, root));
@@ -61,6 +63,7 @@ export function guestMapGet(b: usize, slot: u32, page: u32): u32 {
 /** Writes an entry of the guest map; whoever calls has checked the right to it. */
 export function guestMapSet(b: usize, slot: u32, page: u32, entry: u32): Status {
   if (!domainPresent(b, slot)) return Status.ABSENT;
+  lookasideDrop(b);
   return radixSet(b, radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT)), page, entry, KEPT_FOR_BARS);
 }
 

@@ -47,14 +47,26 @@ function bucketPtr(c: usize, tag: u64): usize {
   return c + load<u32>(c, Cache.BUCKETS) + (((hash >> 15) & load<u32>(c, Cache.BUCKETS_MASK)) << 1);
 }
 
+// Tags, stamps and values follow each other behind the header, 8 bytes an entry: where they are comes from the number
+// of entries and not from an offset each, which would be one more dependent load for each of them.
 @inline
-function tagPtr(c: usize, entry: u32): usize {
-  return c + load<u32>(c, Cache.TAGS) + (entry << 3) - 8;
+function tagOf(c: usize, entry: u32): u64 {
+  return load<u64>(c + (entry << 3), Cache.HEADER - 8);
 }
 
 @inline
-function stampPtr(c: usize, entry: u32): usize {
-  return c + load<u32>(c, Cache.STAMPS) + (entry << 3) - 8;
+function tagSet(c: usize, entry: u32, tag: u64): void {
+  store<u64>(c + (entry << 3), tag, Cache.HEADER - 8);
+}
+
+@inline
+function stampOf(c: usize, entry: u32): u64 {
+  return load<u64>(c + ((load<u32>(c, Cache.ENTRIES) + entry) << 3), Cache.HEADER - 8);
+}
+
+@inline
+function stampSet(c: usize, entry: u32, stamp: u64): void {
+  store<u64>(c + ((load<u32>(c, Cache.ENTRIES) + entry) << 3), stamp, Cache.HEADER - 8);
 }
 
 @inline
@@ -66,7 +78,7 @@ function nextPtr(c: usize, entry: u32): usize {
 function chainFind(c: usize, tag: u64): u32 {
   let entry: u32 = load<u16>(bucketPtr(c, tag));
   while (entry != 0) {
-    if (load<u64>(tagPtr(c, entry)) == tag) break;
+    if (tagOf(c, entry) == tag) break;
     entry = load<u16>(nextPtr(c, entry));
   }
   return entry;
@@ -76,23 +88,23 @@ function chainFind(c: usize, tag: u64): u32 {
 @inline
 export function cacheFind(c: usize, tag: u64, floor: u64): u32 {
   const entry = chainFind(c, tag);
-  return entry != 0 && load<u64>(stampPtr(c, entry)) > floor ? entry : 0;
+  return entry != 0 && stampOf(c, entry) > floor ? entry : 0;
 }
 
 /** Whether this entry still is the one with this tag, and alive. */
 @inline
 export function cacheStill(c: usize, entry: u32, tag: u64, floor: u64): bool {
-  return entry != 0 && load<u64>(tagPtr(c, entry)) == tag && load<u64>(stampPtr(c, entry)) > floor;
+  return entry != 0 && tagOf(c, entry) == tag && stampOf(c, entry) > floor;
 }
 
 @inline
 export function cacheValue(c: usize, entry: u32): u64 {
-  return load<u64>(c + load<u32>(c, Cache.VALUES) + (entry << 3) - 8);
+  return load<u64>(c + ((2 * load<u32>(c, Cache.ENTRIES) + entry) << 3), Cache.HEADER - 8);
 }
 
 @inline
 export function cacheSizeClass(c: usize, entry: u32): u32 {
-  return <u32>load<u64>(tagPtr(c, entry)) & 3;
+  return <u32>tagOf(c, entry) & 3;
 }
 
 /** Makes the entry the one used last. */
@@ -100,7 +112,7 @@ export function cacheSizeClass(c: usize, entry: u32): u32 {
 export function cacheTouch(b: usize, c: usize, entry: u32): void {
   const clock = load<u64>(b + State.IOMMU, IommuState.CLOCK) + 1;
   store<u64>(b + State.IOMMU, clock, IommuState.CLOCK);
-  store<u64>(stampPtr(c, entry), clock);
+  stampSet(c, entry, clock);
 }
 
 /** Floor of the domain that a tag belongs to. */
@@ -138,14 +150,14 @@ function victim(b: usize, c: usize, first: u32, ways: u32, contexts: bool): u32 
   const highest = contexts ? load<u64>(iommu, IommuState.CONTEXT_FLOOR) : load<u64>(iommu, IommuState.FLOOR_MAX);
   if (least == 0 || least > highest || contexts) return first + entry + 1;
   for (let i: u32 = 0; i < ways; i++) {
-    const did = (<u32>load<u64>(tagPtr(c, first + i + 1)) >> 2) & 0xffff;
+    const did = (<u32>tagOf(c, first + i + 1) >> 2) & 0xffff;
     if (load<u64>(stamps + (i << 3)) <= floorOf(b, did)) return first + i + 1;
   }
   return first + entry + 1;
 }
 
 function unlink(c: usize, entry: u32): void {
-  const tag = load<u64>(tagPtr(c, entry));
+  const tag = tagOf(c, entry);
   if (tag == u64.MAX_VALUE) return;
   let ptr = bucketPtr(c, tag);
   while (load<u16>(ptr) != entry) ptr = nextPtr(c, load<u16>(ptr));
@@ -159,12 +171,12 @@ export function cacheFill(b: usize, c: usize, tag: u64, page: u64, value: u64, c
     const ways = load<u32>(c, Cache.WAYS);
     entry = victim(b, c, (<u32>page & load<u32>(c, Cache.SETS_MASK)) * ways, ways, contexts);
     unlink(c, entry);
-    store<u64>(tagPtr(c, entry), tag);
+    tagSet(c, entry, tag);
     const bucket = bucketPtr(c, tag);
     store<u16>(nextPtr(c, entry), load<u16>(bucket));
     store<u16>(bucket, <u16>entry);
   }
-  store<u64>(c + load<u32>(c, Cache.VALUES) + (entry << 3) - 8, value);
+  store<u64>(c + ((2 * load<u32>(c, Cache.ENTRIES) + entry) << 3), value, Cache.HEADER - 8);
   cacheTouch(b, c, entry);
   return entry;
 }
@@ -172,7 +184,7 @@ export function cacheFill(b: usize, c: usize, tag: u64, page: u64, value: u64, c
 /** Kills the entry with this tag. */
 export function cacheKill(c: usize, tag: u64): void {
   const entry = chainFind(c, tag);
-  if (entry != 0) store<u64>(stampPtr(c, entry), 0);
+  if (entry != 0) stampSet(c, entry, 0);
 }
 
 /**
@@ -182,11 +194,11 @@ export function cacheKill(c: usize, tag: u64): void {
 export function cacheKillRange(c: usize, did: u32, first: u64, last: u64, shift: u64): void {
   const entries = load<u32>(c, Cache.ENTRIES);
   for (let entry: u32 = 1; entry <= entries; entry++) {
-    const tag = load<u64>(tagPtr(c, entry));
+    const tag = tagOf(c, entry);
     if (((<u32>tag >> 2) & 0xffff) != did) continue;
     const bits = shift + <u64>(<u32>tag & 3) * 9;
     const start = tag >> 18 << bits;
-    if (start <= last && first <= start + ((<u64>1 << bits) - 1)) store<u64>(stampPtr(c, entry), 0);
+    if (start <= last && first <= start + ((<u64>1 << bits) - 1)) stampSet(c, entry, 0);
   }
 }
 
@@ -194,6 +206,6 @@ export function cacheKillRange(c: usize, did: u32, first: u64, last: u64, shift:
 export function cacheKillContexts(c: usize, did: u32): void {
   const entries = load<u32>(c, Cache.ENTRIES);
   for (let entry: u32 = 1; entry <= entries; entry++) {
-    if ((<u32>(cacheValue(c, entry) >> 8) & 0xffff) == did) store<u64>(stampPtr(c, entry), 0);
+    if ((<u32>(cacheValue(c, entry) >> 8) & 0xffff) == did) stampSet(c, entry, 0);
   }
 }

@@ -1,12 +1,12 @@
 // Fault records: eight of them, written round robin, W1C by software. When the next one is still full the fault is
 // lost, PFO says so, and nothing more is recorded until PFO is cleared.
 import { IommuState, Vtd, VtdFrcd, VtdFsts } from '../spec/vtd';
-import { State } from '../spec/state';
+import { DevicePage, State, StateSize } from '../spec/state';
 import { Counter } from '../spec/counters';
 import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
 import { trace, traceDetail } from '../memory/trace';
-import { registerGet, registerSet } from '../bus/functions';
+import { barPage } from '../bus/functions';
 
 const FECTL_IM: u32 = 0x80000000;
 const FECTL_IP: u32 = 0x40000000;
@@ -14,14 +14,21 @@ const FECTL_IP: u32 = 0x40000000;
 /** Function slot of the unit. */
 export const VTD_FUNCTION: u32 = 0;
 
+/** Value of a register of the unit. They lie in one page, and all have cells: no look-up of page and range. */
+@inline
+function vtdPtr(b: usize, off: u32): usize {
+  const page = barPage(b, VTD_FUNCTION, 0, 0);
+  return b + load<u32>(page, DevicePage.CELLS) + ((off >> 2) - load<u16>(page, DevicePage.FIRST)) * StateSize.CELL;
+}
+
 @inline
 export function vtdGet(b: usize, off: u32): u32 {
-  return registerGet(b, VTD_FUNCTION, 0, off);
+  return load<u32>(vtdPtr(b, off));
 }
 
 @inline
 export function vtdSet(b: usize, off: u32, value: u32): void {
-  registerSet(b, VTD_FUNCTION, 0, off, value);
+  store<u32>(vtdPtr(b, off), value);
 }
 
 /** Sets bits of FSTS and, when none was set before, makes the fault event pending (or only IP, when masked). */

@@ -36,11 +36,13 @@ export function radixPageGive(b: usize, page: u32): void {
 @inline
 export function radixGet(b: usize, root: usize, key: u32): u32 {
   if (key >> 28) return 0;
+  // page `index plus one` of the pool; neither compiler keeps the pool's offset from one load to the next
+  const pages = b + load<u32>(b, State.POOL_PAGES) - StateSize.RADIX_PAGE;
   const mid = load<u32>(root + ((key >> 20) << 2));
   if (mid == 0) return 0;
-  const leaf = load<u32>(pagePtr(b, mid - 1) + (((key >> 10) & 1023) << 2));
+  const leaf = load<u32>(pages + <usize>mid * StateSize.RADIX_PAGE + (((key >> 10) & 1023) << 2));
   if (leaf == 0) return 0;
-  return load<u32>(pagePtr(b, leaf - 1) + ((key & 1023) << 2));
+  return load<u32>(pages + <usize>leaf * StateSize.RADIX_PAGE + ((key & 1023) << 2));
 }
 
 /** Sets the entry of `key`. FULL when not more than `keep` pages would be left; then nothing has changed. */

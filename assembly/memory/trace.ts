@@ -8,6 +8,12 @@ export function trace(b: usize, category: TraceCategory, who: u32, address: u64,
   if (load<u32>(b + State.TRACE, Trace.MASK) & category) traceAppend(b, category, who, address, value, detail);
 }
 
+/** Nothing is traced: the ways that record no events may be taken. */
+@inline
+export function traceOff(b: usize): bool {
+  return load<u32>(b + State.TRACE, Trace.MASK) == 0;
+}
+
 // exported so that it is not inlined where events are
 export function traceAppend(b: usize, category: u32, who: u32, address: u64, value: u32, detail: u32): void {
   const t = b + State.TRACE;

@@ -4,19 +4,24 @@
 import { Machine, MapEntry, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
-import { BarRecord, PortEntry, RefusedKind, State, WindowRecord } from '../spec/state';
+import {
+  BarRecord, Cell, CellFlag, DecodeEntry, PortEntry, RefusedKind, State, WindowRecord,
+} from '../spec/state';
 import { TraceCategory } from '../spec/trace';
 import { count, onesOf } from '../memory/state';
-import { trace, traceDetail } from '../memory/trace';
+import { lookasideFill, lookasideFind, lookasidePage, lookasideWritable } from '../memory/lookaside';
+import { trace, traceDetail, traceOff } from '../memory/trace';
 import { windowRead, windowWrite } from '../memory/host';
 import {
   frameDirty, framePtr, windowBytePtr, windowKind, windowOf, windowOffset, windowReadOnly,
 } from '../memory/windows';
 import { accessRefused, domainPresent, guestMapGet, portsAllowed } from '../gate/domains';
+import { cellStore, lanesOf } from '../bus/cells';
+import { decodeEntry } from '../bus/decode';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
 import { configRead, configWrite, ecamRead, ecamWrite, functionFind } from './config';
-import { pageRead, pageWrite } from './registers';
+import { narrow, pageRead, pageWrite, plainCell } from './registers';
 
 @inline
 function result(b: usize, status: Status): void {
@@ -137,6 +142,50 @@ export function elsewhereStore(b: usize, mfn: u32, within: u32, width: u32, lo: 
   ecamWrite(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width, lo, hi);
 }
 
+/** The page need not be looked for again, unless it is shared by several BARs. */
+function pageKeep(b: usize, dom: u32, address: u64, entry: u32): void {
+  const decoded = decodeEntry(b, entry & MapEntry.MFN_MASK);
+  if (decoded >> DecodeEntry.KIND_SHIFT != DecodeEntry.PAGE) return;
+  lookasideFill(b, dom, <u32>(address >> Machine.PAGE_SHIFT), (decoded & DecodeEntry.INDEX_MASK) << 4,
+    entry >> MapEntry.WRITABLE_BIT & 1);
+}
+
+/**
+ * `guestLoad` in the caller, for a register without side effect in a page that is known; everything else is handed
+ * on. With 64 random devices it took a fifth of the time of the long way (4 to 5 against 24 to 28 ns).
+ */
+@inline
+export function guestLoadFast(b: usize, dom: u32, address: u64, width: u32): u32 {
+  const entry = lookasideFind(b, dom, address);
+  if (entry != 0 && traceOff(b)) {
+    const cell = plainCell(b, lookasidePage(b, entry), <u32>address, width, CellFlag.READ_EFFECT | CellFlag.WRITE_ONLY);
+    if (cell != 0) {
+      result(b, Status.OK);
+      count(b, Counter.GUEST_MMIO_READS);
+      const value = load<u32>(cell, Cell.VALUE);
+      return width == 4 ? value : narrow(value, <u32>address, width);
+    }
+  }
+  return guestLoad(b, dom, address, width);
+}
+
+@inline
+export function guestStoreFast(b: usize, dom: u32, address: u64, width: u32, lo: u32, hi: u32): void {
+  const entry = lookasideFind(b, dom, address);
+  if (lookasideWritable(entry) && traceOff(b)) {
+    const cell = plainCell(b, lookasidePage(b, entry), <u32>address, width,
+      CellFlag.WRITE_EFFECT | CellFlag.HANDLER_STORES);
+    if (cell != 0) {
+      result(b, Status.OK);
+      count(b, Counter.GUEST_MMIO_WRITES);
+      if (width == 4) cellStore(cell, lo, 0xffffffff);
+      else cellStore(cell, lo << ((<u32>address & 3) << 3), lanesOf(<u32>address, width));
+      return;
+    }
+  }
+  guestStore(b, dom, address, width, lo, hi);
+}
+
 /** Loads 1, 2, 4 or 8 bytes at a guest address (gpa of an HVM domain, va of a PV one). */
 export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   result(b, Status.OK);
@@ -153,7 +202,12 @@ export function guestLoad(b: usize, dom: u32, address: u64, width: u32): u32 {
   } else if (kind == MapEntry.MMIO) {
     count(b, Counter.GUEST_MMIO_READS);
     const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
-    const value = at == 0 ? elsewhereLoad(b, mfn, within, width) : pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    let value: u32;
+    if (at == 0) value = elsewhereLoad(b, mfn, within, width);
+    else {
+      pageKeep(b, dom, address, entry);
+      value = pageRead(b, b + (<usize>(at >> 32) << 4), <u32>at, width);
+    }
     trace(b, TraceCategory.MMIO, dom, address, value, traceDetail(width, false, load<u32>(b, State.RESULT_STATUS)));
     return value;
   }
@@ -182,7 +236,10 @@ export function guestStore(b: usize, dom: u32, address: u64, width: u32, lo: u32
       count(b, Counter.GUEST_MMIO_WRITES);
       const at = decodeAt(b, <u64>mfn << Machine.PAGE_SHIFT | within);
       if (at == 0) elsewhereStore(b, mfn, within, width, lo, hi);
-      else pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
+      else {
+        pageKeep(b, dom, address, entry);
+        pageWrite(b, b + (<usize>(at >> 32) << 4), <u32>at, width, lo, hi);
+      }
       trace(b, TraceCategory.MMIO, dom, address, lo, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
       return;
     }
@@ -242,6 +299,28 @@ export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
   const bar = (holder - 1) % Machine.BARS;
   const off = port - load<u32>(barRecord(b, fn, bar), BarRecord.MAPPED_LO);
   pageWrite(b, barPage(b, fn, bar, off), off, width, value, 0);
+}
+
+/** `guestIn` in the caller, for a register without side effect: 1.4 of C, where the long way alone was 1.7. */
+@inline
+export function guestInFast(b: usize, dom: u32, port: u32, width: u32): u32 {
+  if (domainPresent(b, dom) && portsAllowed(b, dom, port, width) && (port & 3) + width <= 4 && traceOff(b)) {
+    const holder = portHolder(b, port) - 1;
+    if (holder < <u32>Machine.FUNCTIONS * Machine.BARS) {
+      const record = barRecord(b, holder / Machine.BARS, holder % Machine.BARS);
+      const off = port - load<u32>(record, BarRecord.MAPPED_LO);
+      // an I/O BAR has one page
+      const cell = plainCell(b, b + load<u32>(record, BarRecord.PAGES), off, width,
+        CellFlag.READ_EFFECT | CellFlag.WRITE_ONLY);
+      if (cell != 0) {
+        result(b, Status.OK);
+        count(b, Counter.GUEST_PORT_READS);
+        const value = load<u32>(cell, Cell.VALUE);
+        return width == 4 ? value : narrow(value, off, width);
+      }
+    }
+  }
+  return guestIn(b, dom, port, width);
 }
 
 /** `in` of 1, 2 or 4 bytes by a guest; every port of it needs its bit. */

@@ -12,9 +12,19 @@ function statusSet(b: usize, status: Status): void {
 }
 
 @inline
-function narrow(value: u32, off: u32, width: u32): u32 {
+export function narrow(value: u32, off: u32, width: u32): u32 {
   value >>= (off & 3) << 3;
   return width == 4 ? value : value & ((<u32>1 << (width << 3)) - 1);
+}
+
+/** Cell of a register that may be accessed so and has none of these flags; 0 for everything that is not so plain. */
+@inline
+export function plainCell(b: usize, page: usize, off: u32, width: u32, effects: u32): usize {
+  if (load<u8>(page, DevicePage.KIND) != PageKind.CELLS || width > 4) return 0;
+  const cell = cellAt(b, page, off);
+  if (cell == 0) return 0;
+  const flags = cellFlags(cell);
+  return (flags & (width | effects)) == width && (off & (width - 1)) == 0 ? cell : 0;
 }
 
 // one dword at most; `flag` is the width that the register must allow (8 for the halves of an eight-byte access)

@@ -53,6 +53,8 @@ export const enum State {
 
   /** 16 window records of 16 bytes, see WindowRecord. */
   WINDOW_TABLE = 0x1080,
+  /** Entries of LOOKASIDE with another generation than this one, which is in bits 31:22, are void. */
+  LOOKASIDE_GENERATION = 0x1190,
 
   // offsets of the pools
   POOL_FRAMES = 0x1200,
@@ -96,6 +98,8 @@ export const enum State {
   /** CRC-32 table for the FCS, 256 × u32. */
   CRC_TABLE = 0xb400,
   FUNCTION_TABLE = 0xc000,
+  /** Device pages by guest page, see Lookaside. */
+  LOOKASIDE = 0x18000,
   POOLS = 0x20000,
 }
 
@@ -285,6 +289,12 @@ export const enum BarKind {
   MEMORY_32 = 1,
   MEMORY_64 = 2,
   IO = 3,
+}
+
+/** Entries of u64, one for each guest page of a device that was used lately; zero is none. */
+export const enum Lookaside {
+  ENTRIES = 4096,
+  GENERATION_SHIFT = 22,
 }
 
 /** Entry of the MMIO decode tree: 31:30 kind, 29:0 index. */

@@ -37,6 +37,7 @@ export interface EngineExports {
   functionPowerOn(fn: number): void;
   functionReset(fn: number): void;
   guestIn(dom: number, port: number, width: number): number;
+  guestInRepeat(dom: number, list: number, entries: number, count: number): number;
   guestLoad(dom: number, lo: number, hi: number, width: number): number;
   guestLoadRepeat(dom: number, list: number, entries: number, count: number): number;
   guestMapGet(slot: number, page: number): number;
@@ -63,6 +64,8 @@ export interface EngineExports {
   portRead(port: number, width: number): number;
   portWrite(port: number, width: number, value: number): void;
   portsSet(slot: number, first: number, count: number, allow: number): number;
+  receiveRun(driverOff: number, fn: number, ring: number, store: number, frames: number, len: number,
+    packets: number): number;
   registerRead(fn: number, bar: number, off: number, width: number): number;
   registerWrite(fn: number, bar: number, off: number, width: number, lo: number, hi: number): void;
   requestService(fn: number): void;
