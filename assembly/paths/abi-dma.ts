@@ -156,7 +156,8 @@ function heapRange(b: usize, fn: u32, len: u32, off: u32): bool {
 }
 
 /** The same DMA `number` times, `step` bytes apart within a range of `span` bytes: what a benchmark needs. */
-export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32, write: u32, number: u32, step: u32, span: u32): Status {
+export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32, write: u32, number: u32, step: u32,
+  span: u32): Status {
   const b = enter();
   if (busy(b)) return Status.BUSY;
   if (!heapRange(b, fn, len, off) || span == 0) return leave<Status>(b, Status.RANGE);

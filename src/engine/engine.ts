@@ -84,7 +84,8 @@ export class Engine {
   #view: DataView;
   #bytes: Uint8Array;
 
-  private constructor(exports: EngineExports, windows: Windows, place: Place, options: LayoutOptions, heapFree?: FreeRun[]) {
+  private constructor(exports: EngineExports, windows: Windows, place: Place, options: LayoutOptions,
+    heapFree?: FreeRun[]) {
     this.exports = exports;
     this.memory = place.memory;
     this.base = place.base;
@@ -321,8 +322,8 @@ function takePlace(host: EngineHost, stateSize: number, frames: number): Place {
   checkPlace('state', base, 16);
   checkPlace('ram', ram, 8);
   if (base < ram + ramSize && ram < base + stateSize) {
-    throw new PortcullisError('ENGINE_OPTION', `the state (${stateSize} bytes at ${base}) and RAM (${ramSize} bytes at ${ram}) `
-      + 'overlap; move one of them', { base, ram });
+    throw new PortcullisError('ENGINE_OPTION', `the state (${stateSize} bytes at ${base}) and RAM (${ramSize} bytes at `
+      + `${ram}) overlap; move one of them`, { base, ram });
   }
   const end = Math.max(base + stateSize, ram + ramSize);
   const memory = host.memory ?? newMemory(end);
@@ -338,7 +339,8 @@ function clear({ memory, base, ram, stateSize }: Place, frames: number): void {
 
 function open(exports: EngineExports, { base }: Place): void {
   if (exports.init(base) === 0) return;
-  throw new PortcullisError('ENGINE_MEMORY', `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
+  throw new PortcullisError('ENGINE_MEMORY',
+    `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
 }
 
 function checkPlace(name: string, value: number, align: number): void {

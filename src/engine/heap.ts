@@ -8,7 +8,8 @@ export function checkFreeRuns(runs: readonly FreeRun[], heap: number, bytes: num
   let end = heap;
   for (const [i, { off, size }] of runs.entries()) {
     if (off < end || (i > 0 && off === end) || size < 1 || (off - heap) % 64 !== 0 || off + size > heap + bytes) {
-      throw new PortcullisError('SNAPSHOT_FORMAT', `the snapshot's free run of ${size} bytes at 0x${off.toString(16)} cannot be`, { off, size });
+      throw new PortcullisError('SNAPSHOT_FORMAT',
+        `the snapshot's free run of ${size} bytes at 0x${off.toString(16)} cannot be`, { off, size });
     }
     end = off + size;
   }

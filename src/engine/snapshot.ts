@@ -113,13 +113,13 @@ export function lentWindows(word: (off: number) => number): LentWindow[] {
   return windows;
 }
 
-/** Throws SNAPSHOT_PENDING when a device waits for a message window: its host has the request, and would answer here. */
+/** Throws SNAPSHOT_PENDING when a device waits for a message window: its host would answer the engine that was. */
 export function requireNothingPending(word: (off: number) => number): void {
   for (let fn = 1; fn < Machine.FUNCTIONS; fn++) {
     const journal = word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.JOURNAL);
     if (journal === 0 || word(journal + Journal.COUNT) === word(journal + Journal.DONE)) continue;
-    throw new PortcullisError('SNAPSHOT_PENDING', `function ${fn} waits for the answer to a request to a message window; `
-      + 'answer it, call service, and save then', { fn });
+    throw new PortcullisError('SNAPSHOT_PENDING', `function ${fn} waits for the answer to a request to a message `
+      + 'window; answer it, call service, and save then', { fn });
   }
 }
 
@@ -129,7 +129,8 @@ function requireLayout(snapshot: EngineSnapshot, words: ReadonlyArray<readonly [
   for (const [off, value] of words) {
     if (off === State.MPS_SHIFT || off === State.MRRS_SHIFT) continue;
     if (view.getUint32(off - State.SLICE, true) === value) continue;
-    throw new PortcullisError('SNAPSHOT_FORMAT', `the snapshot's state is not laid out as its document says (at 0x${off.toString(16)})`, { off });
+    throw new PortcullisError('SNAPSHOT_FORMAT',
+      `the snapshot's state is not laid out as its document says (at 0x${off.toString(16)})`, { off });
   }
 }
 
@@ -138,8 +139,8 @@ function requireBytes(name: string, bytes: unknown, length: number, expected: st
     throw new PortcullisError('SNAPSHOT_FORMAT', `this is no snapshot: ${name} is no Uint8Array`, { name });
   }
   if (bytes.length !== length) {
-    throw new PortcullisError('SNAPSHOT_SIZE', `${name} has ${bytes.length} bytes, its document tells of ${length}: the `
-      + 'snapshot was cut off or put together from two', { name, bytes: bytes.length, expected: length });
+    throw new PortcullisError('SNAPSHOT_SIZE', `${name} has ${bytes.length} bytes, its document tells of ${length}: `
+      + 'the snapshot was cut off or put together from two', { name, bytes: bytes.length, expected: length });
   }
   if (hashBytes(bytes) !== expected) {
     throw new PortcullisError('SNAPSHOT_DAMAGED', `${name} is not as it was saved: its hash differs`, { name });
@@ -156,12 +157,14 @@ export function checkSnapshot(snapshot: EngineSnapshot, cacheBytes: (entries: nu
   }
   requireShape(document, DOCUMENT, 'engine');
   if (document.abiVersion !== Abi.VERSION) {
-    throw new PortcullisError('SNAPSHOT_VERSION', `the snapshot is of an engine with ABI version ${document.abiVersion}, this `
-      + `one has ${String(Abi.VERSION)}; use the version that wrote it`, { abiVersion: document.abiVersion });
+    throw new PortcullisError('SNAPSHOT_VERSION', `the snapshot is of an engine with ABI version `
+      + `${document.abiVersion}, this one has ${String(Abi.VERSION)}; use the version that wrote it`,
+    { abiVersion: document.abiVersion });
   }
   if (document.engineHash !== engineHash()) {
-    throw new PortcullisError('SNAPSHOT_BUILD', `the snapshot is of another build of the engine (${document.engineHash}, this is `
-      + `${engineHash()}); use the build that wrote it`, { engineHash: document.engineHash });
+    throw new PortcullisError('SNAPSHOT_BUILD', 'the snapshot is of another build of the engine '
+      + `(${document.engineHash}, this is ${engineHash()}); use the build that wrote it`,
+    { engineHash: document.engineHash });
   }
   const layout = layOut(document.options, cacheBytes);
   requireBytes('state', snapshot.state, layout.size - State.SLICE, document.stateHash);
@@ -169,7 +172,8 @@ export function checkSnapshot(snapshot: EngineSnapshot, cacheBytes: (entries: nu
   let [next, pages] = [0, 0];
   for (const [first, count] of document.ramPages) {
     if (first < next || count < 1 || first + count > document.options.frames) {
-      throw new PortcullisError('SNAPSHOT_FORMAT', `the snapshot's pages from frame ${first} on are out of order or beyond RAM`, { first, count });
+      throw new PortcullisError('SNAPSHOT_FORMAT',
+        `the snapshot's pages from frame ${first} on are out of order or beyond RAM`, { first, count });
     }
     next = first + count;
     pages += count;
@@ -180,15 +184,20 @@ export function checkSnapshot(snapshot: EngineSnapshot, cacheBytes: (entries: nu
   return { size: layout.size };
 }
 
-/** Pairs each lent window with what the host gives for it now. Throws SNAPSHOT_WINDOW when one is missing or another. */
+/** Compares the lent windows with what the host gives now. Throws SNAPSHOT_WINDOW when one is missing or another. */
 export function matchWindows(wanted: readonly LentWindow[], given: readonly WindowOptions[]): void {
-  const text = (window: LentWindow | WindowOptions): string => `${window.kind} window of ${window.frames} frames at frame `
-    + `${window.firstMfn}${'readOnly' in window && window.readOnly === true ? ', read-only' : ''}`;
+  const text = (window: LentWindow | WindowOptions): string => {
+    const readOnly = 'readOnly' in window && window.readOnly === true;
+    const { kind, frames, firstMfn } = window;
+    return `${kind} window of ${frames} frames at frame ${firstMfn}${readOnly ? ', read-only' : ''}`;
+  };
   const have = given.map(text);
   for (const window of wanted) {
     if (have.includes(text(window))) continue;
-    throw new PortcullisError('SNAPSHOT_WINDOW', `the snapshot needs the host's ${text(window)}; give it as windows: [...]`, { ...window });
+    throw new PortcullisError('SNAPSHOT_WINDOW',
+      `the snapshot needs the host's ${text(window)}; give it as windows: [...]`, { ...window });
   }
   if (given.length === wanted.length) return;
-  throw new PortcullisError('SNAPSHOT_WINDOW', `${given.length} windows are given, the snapshot has ${wanted.length}; map the others later`, {});
+  throw new PortcullisError('SNAPSHOT_WINDOW',
+    `${given.length} windows are given, the snapshot has ${wanted.length}; map the others later`, {});
 }

@@ -71,8 +71,9 @@ export class Cell {
     this.victim = machine.dom0;
     if ('run' in options) {
       this.guest = machine.guest(machine.hypervisor.domain(options.guest));
-      this.bystander = new EduDriver(machine.guest(machine.dom0), machine.routingOf(BYSTANDER), { resume: options.bystander });
-      this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), { resume: options.driver });
+      const { bystander, driver } = options;
+      this.bystander = new EduDriver(machine.guest(machine.dom0), machine.routingOf(BYSTANDER), { resume: bystander });
+      this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), { resume: driver });
       this.#run = options.run;
       this.#forwarded = options.forwarded;
       return;
@@ -122,7 +123,8 @@ export class Cell {
   /** `workload` is the one that the cell was made with; its frames are in the snapshot. */
   static async restore(snapshot: CellSnapshot, workload: Workload, host: EngineHost = {}): Promise<Cell> {
     const { state, ram, document: { machine, cell } } = snapshot;
-    return new Cell(await Machine.restore({ state, ram, document: machine }, host), setupOf(cell.owner, cell.policy), workload, cell);
+    const restored = await Machine.restore({ state, ram, document: machine }, host);
+    return new Cell(restored, setupOf(cell.owner, cell.policy), workload, cell);
   }
 
   /** Forwards `packets` packets. Throws RUN_STALLED when the ring stands still before that. */

@@ -111,8 +111,8 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Mo
 export function resolveAdded(device: DeviceDescription, taken: Iterable<number>, models: Models): ResolvedDevice {
   const resolved = resolveDevice(device, new Set(taken), models);
   if (resolved.routing >> 8 !== 0 || (resolved.routing & 7) !== 0 || resolved.definition.config?.bridge) {
-    fail('NO_HOTPLUG', `${device.model} at ${device.bdf}: only a device that is no bridge, as function 0 on bus 00, can come `
-      + 'while the machine runs', { ...device });
+    fail('NO_HOTPLUG', `${device.model} at ${device.bdf}: only a device that is no bridge, as function 0 on bus 00, `
+      + 'can come while the machine runs', { ...device });
   }
   return { ...resolved, parent: undefined, multiFunction: false };
 }

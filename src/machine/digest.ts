@@ -2,8 +2,8 @@
 // machine, before and after something that ought to leave nothing behind, are equal; `difference` names what is not.
 import { DomId, Machine as Fixed, MapEntry } from '../../assembly/spec/machine';
 import {
-  BarRecord, DecodeEntry, DevicePage, DomainRecord, FrameKind, FrameRecord, FunctionRecord, IoDomainRecord, Message, Messages, Model,
-  PortEntry, State, StateSize,
+  BarRecord, DecodeEntry, DevicePage, DomainRecord, FrameKind, FrameRecord, FunctionRecord, IoDomainRecord, Message,
+  Messages, Model, PortEntry, State, StateSize,
 } from '../../assembly/spec/state';
 import { VtdPte } from '../../assembly/spec/vtd';
 import { type Engine, hashText } from '../engine/index';
@@ -11,7 +11,8 @@ import { bdfOf, formatBdf } from '../pci/bdf';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 
 export const DIGEST_SECTIONS = [
-  'domains', 'frames', 'holds', 'rights', 'ports', 'decode', 'guestMaps', 'mappings', 'contexts', 'config', 'interrupts', 'pools',
+  'domains', 'frames', 'holds', 'rights', 'ports', 'decode', 'guestMaps', 'mappings', 'contexts', 'config',
+  'interrupts', 'pools',
 ] as const;
 
 export type DigestSectionName = (typeof DIGEST_SECTIONS)[number];
@@ -42,6 +43,10 @@ function ranges(numbers: Iterable<number>): string {
 
 function rangeText(runs: ReadonlyArray<readonly [number, number]>): string {
   return runs.map(([first, last]) => (first === last ? hex(first) : `${hex(first)}-${hex(last)}`)).join(' ');
+}
+
+function recordOf(fn: number): number {
+  return State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
 }
 
 class Reader {
@@ -83,14 +88,14 @@ class Reader {
   }
 
   function(fn: number): string {
-    const routing = this.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.BDF);
+    const routing = this.word(recordOf(fn) + FunctionRecord.BDF);
     return fn === 0 ? 'IOMMU' : formatBdf(bdfOf(routing));
   }
 
   /** Slots of the functions that there are. */
   functions(): number[] {
     return Array.from({ length: Fixed.FUNCTIONS }, (_, fn) => fn)
-      .filter((fn) => this.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.MODEL) !== Model.NONE);
+      .filter((fn) => this.word(recordOf(fn) + FunctionRecord.MODEL) !== Model.NONE);
   }
 }
 
@@ -132,30 +137,31 @@ function ports(reader: Reader, hypervisor: Hypervisor, entries: Entries): void {
       for (let bit = 0; bit < 8; bit++) if ((byte >> bit) & 1) open.push(at * 8 + bit);
     });
     const domid = domids.get(slot);
-    if (open.length > 0) entries.set(domid === undefined ? `slot ${slot}, which no domain has` : `domain ${domid}`, ranges(open));
+    const name = domid === undefined ? `slot ${slot}, which no domain has` : `domain ${domid}`;
+    if (open.length > 0) entries.set(name, ranges(open));
   }
 }
 
 function decode(reader: Reader, entries: Entries): void {
+  const barName = (id: number): string => `BAR ${id % Fixed.BARS} of ${reader.function(Math.floor(id / Fixed.BARS))}`;
   for (const [mfn, entry] of reader.radix(State.MMIO_ROOT)) {
     const index = entry & DecodeEntry.INDEX_MASK;
     if (entry >>> DecodeEntry.KIND_SHIFT === DecodeEntry.SHARED) {
-      entries.set(`frame ${hex(mfn)}`, `shared, first BAR ${index % Fixed.BARS} of ${reader.function(Math.floor(index / Fixed.BARS))}`);
+      entries.set(`frame ${hex(mfn)}`, `shared, first ${barName(index)}`);
       continue;
     }
     const fn = reader.half(index * 16 + DevicePage.FUNCTION);
     const bar = reader.half(index * 16 + DevicePage.BAR) & 0xff;
-    const first = reader.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.BARS
-      + bar * BarRecord.SIZE_OF + BarRecord.PAGES);
+    const first = reader.word(recordOf(fn) + FunctionRecord.BARS + bar * BarRecord.SIZE_OF + BarRecord.PAGES);
     entries.set(`frame ${hex(mfn)}`, `page ${index - first / 16} of BAR ${bar} of ${reader.function(fn)}`);
   }
   const pool = reader.word(State.POOL_PORTS);
   for (let i = 0; i < 16384; i++) {
     const holder = reader.half(pool + 2 * i);
     if (holder === PortEntry.NONE) continue;
-    const id = holder - 1;
-    entries.set(`ports ${hex(4 * i)}`, holder === PortEntry.CONFIG_ADDRESS ? 'config address' : holder === PortEntry.CONFIG_DATA
-      ? 'config data' : `BAR ${id % Fixed.BARS} of ${reader.function(Math.floor(id / Fixed.BARS))}`);
+    const text = holder === PortEntry.CONFIG_ADDRESS ? 'config address'
+      : holder === PortEntry.CONFIG_DATA ? 'config data' : barName(holder - 1);
+    entries.set(`ports ${hex(4 * i)}`, text);
   }
 }
 
@@ -165,7 +171,8 @@ function guestMaps(reader: Reader, hypervisor: Hypervisor, entries: Entries): vo
     for (const [page, entry] of reader.radix(reader.radixPage(root))) {
       const kind = entry >>> MapEntry.KIND_SHIFT === MapEntry.RAM ? 'frame' : 'I/O frame';
       const writable = (entry >>> MapEntry.WRITABLE_BIT) & 1;
-      entries.set(`domain ${domid} page ${hex(page)}`, `${kind} ${hex(entry & MapEntry.MFN_MASK)}${writable ? '' : ', read-only'}`);
+      const text = `${kind} ${hex(entry & MapEntry.MFN_MASK)}${writable ? '' : ', read-only'}`;
+      entries.set(`domain ${domid} page ${hex(page)}`, text);
     }
   }
 }
@@ -190,13 +197,15 @@ function mappings(reader: Reader, entries: Entries): void {
         continue;
       }
       const right = ['', 'read', 'write', 'read and write'][low & 3] as string;
-      entries.set(`${name} page ${hex(page + i * span)}`, `frame ${hex(frameOf(low, high))}, ${right}${span > 1 ? `, ${span} pages` : ''}`);
+      const text = `frame ${hex(frameOf(low, high))}, ${right}${span > 1 ? `, ${span} pages` : ''}`;
+      entries.set(`${name} page ${hex(page + i * span)}`, text);
     }
   };
   for (let slot = 0; slot < Fixed.IO_DOMAINS; slot++) {
     const record = State.IO_DOMAIN_TABLE + slot * StateSize.IO_DOMAIN_RECORD;
     if (reader.word(record + IoDomainRecord.PRESENT) === 0) continue;
-    const name = `IO domain ${reader.word(record + IoDomainRecord.DID)} of domain ${reader.word(record + IoDomainRecord.OWNER)}`;
+    const [did, domid] = [reader.word(record + IoDomainRecord.DID), reader.word(record + IoDomainRecord.OWNER)];
+    const name = `IO domain ${did} of domain ${domid}`;
     entries.set(name, 'present');
     walk(name, reader.word(record + IoDomainRecord.ROOT_MFN), reader.word(record + IoDomainRecord.LEVELS), 0);
   }
@@ -210,7 +219,8 @@ function contexts(reader: Reader, hypervisor: Hypervisor, entries: Entries, inte
     const bytes = reader.engine.frame(mfn);
     const view = new DataView(bytes.buffer, bytes.byteOffset + index * 16, 16);
     const all = [12, 8, 4, 0].map((off) => view.getUint32(off, true));
-    return all.every((word) => word === 0) ? undefined : all.map((word) => word.toString(16).padStart(8, '0')).join(' ');
+    if (all.every((word) => word === 0)) return undefined;
+    return all.map((word) => word.toString(16).padStart(8, '0')).join(' ');
   };
   for (const [bus, mfn] of iommu.contexts) {
     for (let devfn = 0; devfn < 256; devfn++) {
@@ -221,14 +231,17 @@ function contexts(reader: Reader, hypervisor: Hypervisor, entries: Entries, inte
   for (let index = 0; index < 256; index++) {
     const text = words(iommu.interrupts, index);
     // an entry that is not present is free, whatever is left in it
-    if (text !== undefined && (Number.parseInt(text.slice(-8), 16) & 1) !== 0) interrupts.set(`remap entry ${index}`, text);
+    const present = text !== undefined && (Number.parseInt(text.slice(-8), 16) & 1) !== 0;
+    if (present) interrupts.set(`remap entry ${index}`, text);
   }
-  for (const [index, requester] of iommu.interruptOwners) interrupts.set(`remap entry ${index} is`, formatBdf(bdfOf(requester)));
+  for (const [index, requester] of iommu.interruptOwners) {
+    interrupts.set(`remap entry ${index} is`, formatBdf(bdfOf(requester)));
+  }
 }
 
 function config(reader: Reader, entries: Entries): void {
   for (const fn of reader.functions()) {
-    const record = State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
+    const record = recordOf(fn);
     const at = reader.word(record + FunctionRecord.CONFIG);
     for (let off = 0; off < reader.word(record + FunctionRecord.CONFIG_SIZE); off += 4) {
       const value = reader.word(at + off);
@@ -241,18 +254,22 @@ function interrupts(reader: Reader, hypervisor: Hypervisor, entries: Entries): v
   for (let line = 0; line < Fixed.INTX_LINES; line++) {
     const [low, high] = [reader.word(State.INTX + 8 * line), reader.word(State.INTX + 8 * line + 4)];
     for (let fn = 0; fn < Fixed.FUNCTIONS; fn++) {
-      if (((fn < 32 ? low : high) >>> (fn & 31) & 1) === 1) entries.set(`line ${line} asserted by ${reader.function(fn)}`, 'asserted');
+      if (((fn < 32 ? low : high) >>> (fn & 31) & 1) === 0) continue;
+      entries.set(`line ${line} asserted by ${reader.function(fn)}`, 'asserted');
     }
   }
   const tail = reader.word(State.MESSAGES + Messages.TAIL);
   for (let at = reader.word(State.MESSAGES + Messages.HEAD), i = 0; at !== tail; at = (at + 1) >>> 0, i++) {
     const record = State.MESSAGES + Messages.ENTRIES + (at & (StateSize.MESSAGES - 1)) * StateSize.MESSAGE;
-    entries.set(`message ${i}`, `vector ${hex(reader.word(record + Message.VECTOR) & 0xff)} from ${hex(reader.word(record + Message.SOURCE) & 0xffff)}`);
+    const vector = reader.word(record + Message.VECTOR) & 0xff;
+    const source = reader.word(record + Message.SOURCE) & 0xffff;
+    entries.set(`message ${i}`, `vector ${hex(vector)} from ${hex(source)}`);
   }
   for (const fn of reader.functions()) {
-    const record = State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.PENDING;
-    const [low, high] = [reader.word(record), reader.word(record + 4)];
-    if (low !== 0 || high !== 0) entries.set(`${reader.function(fn)} vectors pending`, `${high.toString(16)} ${low.toString(16)}`);
+    const pending = recordOf(fn) + FunctionRecord.PENDING;
+    const [low, high] = [reader.word(pending), reader.word(pending + 4)];
+    if (low === 0 && high === 0) continue;
+    entries.set(`${reader.function(fn)} vectors pending`, `${high.toString(16)} ${low.toString(16)}`);
   }
   for (const { vector, domid, port, routing } of hypervisor.save().vectors) {
     entries.set(`vector ${hex(vector)}`, `domain ${domid}, event ${port}, from ${formatBdf(bdfOf(routing))}`);
@@ -280,7 +297,8 @@ function domains(hypervisor: Hypervisor, entries: Entries): void {
 /** One pass over everything. */
 export function machineDigest(engine: Engine, hypervisor: Hypervisor): Digest {
   const reader = new Reader(engine);
-  const sections = Object.fromEntries(DIGEST_SECTIONS.map((name) => [name, new Map()])) as Record<DigestSectionName, Entries>;
+  const empty = DIGEST_SECTIONS.map((name) => [name, new Map()] as const);
+  const sections = Object.fromEntries(empty) as Record<DigestSectionName, Entries>;
   domains(hypervisor, sections.domains);
   frames(reader, sections.frames, sections.holds);
   rights(hypervisor, sections.rights);
@@ -294,7 +312,8 @@ export function machineDigest(engine: Engine, hypervisor: Hypervisor): Digest {
   pools(reader, hypervisor, sections.pools);
   return Object.fromEntries(DIGEST_SECTIONS.map((name) => {
     const sorted = [...sections[name]].sort(([a], [b]) => (a < b ? -1 : 1));
-    return [name, { hash: hashText(sorted.map(([key, value]) => `${key}\t${value}\n`).join('')), entries: Object.fromEntries(sorted) }];
+    const hash = hashText(sorted.map(([key, value]) => `${key}\t${value}\n`).join(''));
+    return [name, { hash, entries: Object.fromEntries(sorted) }];
   })) as Digest;
 }
 

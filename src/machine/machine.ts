@@ -18,8 +18,8 @@ import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
 import {
-  DEVICE_MODELS, type DeviceDescription, type MachineDescription, type Models, type ResolvedDescription, type ResolvedDevice,
-  resolveAdded, resolveDescription,
+  DEVICE_MODELS, type DeviceDescription, type MachineDescription, type Models, type ResolvedDescription,
+  type ResolvedDevice, resolveAdded, resolveDescription,
 } from './description';
 import { type Digest, machineDigest } from './digest';
 import { DomainGuest, type GuestDocument } from './guest';
@@ -124,12 +124,13 @@ export class Machine {
    */
   save(): MachineSnapshot {
     const { state, ram, document } = this.engine.save();
+    const guests = [...this.#guests.values()].filter(({ domain }) => this.hypervisor.domains.includes(domain));
     return { state, ram, document: {
       schemaVersion: SNAPSHOT_SCHEMA, engine: document, description: this.#source,
       hostBridge: functionDocument(this.#hostBridge),
       functions: [...this.#functions.values()].map((one) => functionDocument(one, this.#links.get(one.routing))),
       enumerated: this.#enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) })),
-      guests: [...this.#guests.values()].filter(({ domain }) => this.hypervisor.domains.includes(domain)).map((guest) => guest.save()),
+      guests: guests.map((guest) => guest.save()),
       hypervisor: this.hypervisor.save(),
     } };
   }
@@ -143,7 +144,8 @@ export class Machine {
     const models = modelsOf(own);
     const resolved = checkMachine(snapshot, models);
     const { state, ram, document } = snapshot;
-    const engine = await Engine.restore({ state, ram, document: document.engine }, place, () => checkAgainstState(snapshot, models));
+    const check = (): void => checkAgainstState(snapshot, models);
+    const engine = await Engine.restore({ state, ram, document: document.engine }, place, check);
     return new Machine(engine, models, document.description, resolved, document);
   }
 
@@ -170,8 +172,8 @@ export class Machine {
   }
 
   /**
-   * The first domain may use config ports, the enhanced config space, every BAR and every PCI interrupt; Xen gives dom0 all that it does not
-   * keep itself.
+   * The first domain may use config ports, the enhanced config space, every BAR and every PCI interrupt; Xen gives dom0
+   * all that it does not keep itself.
    */
   #grantOwner(): void {
     const { domid } = this.dom0;
@@ -257,7 +259,7 @@ export class Machine {
     this.hypervisor.irqPermission(domain.domid, pin, true);
   }
 
-  /** Takes it back, as firmware had left it: reset first, so that nothing of it is under way; then decode comes back on. */
+  /** Takes it back, reset so that nothing of it is under way, and then as firmware had left it: decode on. */
   unassign(bdf: string, domain: Domain): void {
     const routing = this.#routing(bdf);
     const config = configByEcam(this.engine, routing);

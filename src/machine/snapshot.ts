@@ -56,10 +56,11 @@ const SHAPE: Shape = { fields: {
   hypervisor: HYPERVISOR_SHAPE,
 } };
 
-export function functionDocument({ routing, fn, definition, parent, parts }: AttachedFunction, link?: LinkHandle): FunctionDocument {
+export function functionDocument(attached: AttachedFunction, link?: LinkHandle): FunctionDocument {
+  const { routing, fn, definition, parent, parts } = attached;
   return {
-    routing, fn, model: definition.model, ...(parent && { parent: parent.routing }), parts: parts.map((part) => ({ ...part })),
-    ...(link && { link: link.save() }),
+    routing, fn, model: definition.model, ...(parent && { parent: parent.routing }),
+    parts: parts.map((part) => ({ ...part })), ...(link && { link: link.save() }),
   };
 }
 
@@ -79,8 +80,8 @@ function contradiction(what: string, fields: Record<string, unknown>): never {
 export function checkMachine(snapshot: MachineSnapshot, models: Models): ResolvedDescription {
   const { document } = snapshot;
   if (Number.isInteger(document?.schemaVersion) && document.schemaVersion !== SNAPSHOT_SCHEMA) {
-    throw new PortcullisError('SNAPSHOT_VERSION', `the snapshot has schema version ${document.schemaVersion}, this is version `
-      + `${SNAPSHOT_SCHEMA}; use the version that wrote it`, { schemaVersion: document.schemaVersion });
+    throw new PortcullisError('SNAPSHOT_VERSION', `the snapshot has schema version ${document.schemaVersion}, this is `
+      + `version ${SNAPSHOT_SCHEMA}; use the version that wrote it`, { schemaVersion: document.schemaVersion });
   }
   requireShape(document, SHAPE, 'document');
   const resolved = resolveDescription(document.description, models);
@@ -105,7 +106,9 @@ export function checkAgainstState({ state, document }: MachineSnapshot, models: 
       throw new PortcullisError('UNKNOWN_DEVICE', `the snapshot has a device model "${model}"; there are `
         + `${[...models.keys()].join(', ')}; give others as models: [...]`, { model });
     }
-    if (parent !== undefined && !bridges.has(parent)) contradiction(`there is no bridge in front of the ${name}`, { routing, parent });
+    if (parent !== undefined && !bridges.has(parent)) {
+      contradiction(`there is no bridge in front of the ${name}`, { routing, parent });
+    }
     bridges.add(routing);
     const record = State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
     if (fn >= Fixed.FUNCTIONS || word(record + FunctionRecord.MODEL) !== definition.engineModel
@@ -117,7 +120,8 @@ export function checkAgainstState({ state, document }: MachineSnapshot, models: 
   const frames = engine.options.frames;
   for (const { slot, domid, name, p2m } of hypervisor.domains) {
     const record = State.DOMAIN_TABLE + slot * StateSize.DOMAIN_RECORD;
-    if (slot >= Fixed.DOMAINS || word(record + DomainRecord.PRESENT) === 0 || word(record + DomainRecord.DOMID) !== domid) {
+    if (slot >= Fixed.DOMAINS || word(record + DomainRecord.PRESENT) === 0
+      || word(record + DomainRecord.DOMID) !== domid) {
       contradiction(`domain ${domid} ("${name}") is not in its state`, { domid, slot });
     }
     if (p2m.some((mfn) => mfn >= frames)) contradiction(`domain ${domid} has a frame beyond RAM`, { domid });

@@ -30,7 +30,7 @@ function windowsOf(config: ConfigAccess, io: boolean): Range[] {
 }
 
 /** Lowest address for a BAR among ranges that are taken; undefined when there is none. */
-function freeAddress(size: number, [start, end]: readonly [number, number], taken: readonly Range[]): number | undefined {
+function freeAddress(size: number, [start, end]: Readonly<Range>, taken: readonly Range[]): number | undefined {
   let at = Math.ceil(start / size) * size;
   for (const [low, high] of [...taken].sort((a, b) => a[0] - b[0])) {
     if (at + size <= low) break;
@@ -49,7 +49,10 @@ export function enumerateAdded(ports: PortAccess, routing: number, others: reado
   const bars = sizeBars(config);
   const taken = { memory: occupied(ports, others, false), ports: occupied(ports, others, true) };
   const ordered = [...bars].sort((a, b) => b.size - a.size || a.index - b.index);
-  for (const bar of ordered) place(bar, config, routing, taken[bar.io ? 'ports' : 'memory'], resources[bar.io ? 'ports' : 'memory']);
+  for (const bar of ordered) {
+    const space = bar.io ? 'ports' : 'memory';
+    place(bar, config, routing, taken[space], resources[space]);
+  }
   const interruptPin = config.read(Pci.INTERRUPT_PIN, 1);
   const device = (routing >> 3) & 31;
   if (interruptPin !== 0) config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges: [] }, interruptPin));
@@ -60,11 +63,12 @@ export function enumerateAdded(ports: PortAccess, routing: number, others: reado
   };
 }
 
-function place(bar: BarSize, config: ConfigAccess, routing: number, taken: Range[], within: readonly [number, number]): void {
+function place(bar: BarSize, config: ConfigAccess, routing: number, taken: Range[], within: Range): void {
   const address = freeAddress(bar.size, within, taken);
   if (address === undefined) {
-    throw new PortcullisError('NO_ROOM_FOR_BAR', `BAR ${bar.index} of ${formatBdf(bdfOf(routing))} needs ${bar.size} bytes of `
-      + `${bar.io ? 'ports' : 'address space'} below 0x${within[1].toString(16)}; take a device out`, { routing, size: bar.size });
+    throw new PortcullisError('NO_ROOM_FOR_BAR', `BAR ${bar.index} of ${formatBdf(bdfOf(routing))} needs ${bar.size} `
+      + `bytes of ${bar.io ? 'ports' : 'address space'} below 0x${within[1].toString(16)}; take a device out`,
+    { routing, size: bar.size });
   }
   bar.address = address;
   taken.push([address, address + bar.size]);

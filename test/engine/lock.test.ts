@@ -21,7 +21,7 @@ async function sharedCell(policy: 'strict' | 'lazy'): Promise<Cell> {
     { seed: 7, batch: 32, allocator: 'magazine', memory: newMemory(65536, 'shared') });
 }
 
-/** Runs a function body, given as text, in a second thread; `engine`, `memory` and `data` are there. What it returns. */
+/** Runs a function body, given as text, in a second thread, with `engine`, `memory` and `data`. Gives its result. */
 async function startWorker(cell: Cell, body: string, data: object): Promise<unknown> {
   const { engine } = cell.machine;
   const code = `
@@ -192,11 +192,12 @@ test('nor do the tables of the IOMMU, though nobody may write there', async () =
 });
 
 for (const artefact of ['plain', 'shared'] as const) {
-  test(`a host function that calls the engine from within is told BUSY, and the call outside goes on (${artefact})`, async () => {
+  test(`a host function that calls the engine from within is told BUSY, the call outside goes on (${artefact})`, async () => {
     const engine = await Engine.create({ frames: 1024, memory: newMemory(65536, artefact) });
     const { exports } = engine;
     assert.is(exports.domainCreate(0, 0, 0), Status.OK);
-    assert.is(exports.guestMapSet(0, 5, (MapEntry.RAM << MapEntry.KIND_SHIFT | 1 << MapEntry.WRITABLE_BIT | 0x2000) >>> 0), Status.OK);
+    const entry = (MapEntry.RAM << MapEntry.KIND_SHIFT | 1 << MapEntry.WRITABLE_BIT | 0x2000) >>> 0;
+    assert.is(exports.guestMapSet(0, 5, entry), Status.OK);
     const seen: number[] = [];
     engine.windows.map({ firstMfn: 0x2000, frames: 1, kind: 'file', file: {
       read: (_, bytes) => {

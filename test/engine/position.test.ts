@@ -36,7 +36,8 @@ async function run(setup: Setup, place: Omit<MachineHost, 'memory'>): Promise<Ev
   return evidenceOf(cell.machine.engine);
 }
 
-for (const [owner, policy] of [['pv-iommu', 'strict'], ['pv-iommu', 'lazy'], ['xen', 'static'], ['native', 'none']] as const) {
+const CELLS = [['pv-iommu', 'strict'], ['pv-iommu', 'lazy'], ['xen', 'static'], ['native', 'none']] as const;
+for (const [owner, policy] of CELLS) {
   test(`state and RAM at five places: equal slices, RAM and counters (${owner}, ${policy})`, async () => {
     const setup = setupOf(owner, policy);
     const first = await run(setup, {});

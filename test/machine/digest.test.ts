@@ -13,7 +13,9 @@ const NIC = '0000:00:04.0';
 async function machineWith(iommu: 'vtd' | 'none'): Promise<Machine> {
   return Machine.create({
     memory: '32MiB', dom0: { memory: '4MiB' }, iommu,
-    devices: [{ model: 'edu', bdf: EDU }, { model: 'e1000', bdf: NIC, link: 'loopback' }, { model: 'edu', bdf: '0000:00:07.0' }],
+    devices: [
+      { model: 'edu', bdf: EDU }, { model: 'e1000', bdf: NIC, link: 'loopback' }, { model: 'edu', bdf: '0000:00:07.0' },
+    ],
   });
 }
 
@@ -49,8 +51,8 @@ test('a domain that comes and goes leaves nothing', async () => {
 });
 
 for (const [iommu, translation, mode] of [
-  ['vtd', 'guest-mapped', 'strict'], ['vtd', 'guest-mapped', 'lazy'], ['vtd', 'own-frames', 'direct'], ['vtd', 'pass-through', 'direct'],
-  ['none', 'none', 'direct'],
+  ['vtd', 'guest-mapped', 'strict'], ['vtd', 'guest-mapped', 'lazy'], ['vtd', 'own-frames', 'direct'],
+  ['vtd', 'pass-through', 'direct'], ['none', 'none', 'direct'],
 ] as Array<['vtd' | 'none', Translation, 'strict' | 'lazy' | 'direct']>) {
   test(`devices in use, given and taken back, leave nothing (${translation}, ${mode})`, async () => {
     const machine = await machineWith(iommu);
@@ -65,7 +67,8 @@ for (const [iommu, translation, mode] of [
       edu.transfer(va, 0, 1000, true);
       const size = mode === 'direct' ? 3000 : 5000;
       const bus = edu.dma.map(va, size, DmaDirection.BOTH);
-      if (mode !== 'direct') assert.ok(machine.digest().holds.entries[`frame 0x${(domain.p2m[va / 4096] as number).toString(16)}`]);
+      const frame = `frame 0x${(domain.p2m[va / 4096] as number).toString(16)}`;
+      if (mode !== 'direct') assert.ok(machine.digest().holds.entries[frame]);
       edu.dma.unmap(bus, va, size, DmaDirection.BOTH);
       assert.is(edu.factorial(6), 720);
       machine.unassign(EDU, domain);
@@ -155,7 +158,8 @@ test('what is leaked on purpose is named', async () => {
   const named = (work: () => void, ...lines: Array<string | RegExp>): void => {
     const left = leftBy(machine, work);
     for (const line of lines) {
-      assert.ok(left.some((one) => (typeof line === 'string' ? one === line : line.test(one))), `${String(line)} in ${left.join('; ')}`);
+      const found = left.some((one) => (typeof line === 'string' ? one === line : line.test(one)));
+      assert.ok(found, `${String(line)} in ${left.join('; ')}`);
     }
   };
   named(() => exports.ioMap(slot, 0x1234, mfn, 1, 1),
@@ -171,11 +175,14 @@ test('what is leaked on purpose is named', async () => {
   named(() => hypervisor.updateVaMapping(domain.domid, 0x9000, mfn, false),
     `guestMaps: domain 1 page 0x9000: nothing -> ${frame}, read-only`, /^pools: radix pages free: /);
   named(() => hypervisor.bindMsi(domain.domid, machine.routingOf(EDU)),
-    'interrupts: vector 0x30: nothing -> domain 1, event 1, from 0000:00:06.0', /^interrupts: remap entry 0: nothing -> /);
+    'interrupts: vector 0x30: nothing -> domain 1, event 1, from 0000:00:06.0',
+    /^interrupts: remap entry 0: nothing -> /);
   named(() => hypervisor.iommu?.setPassThrough(machine.routingOf(NIC), 5), /^contexts: 0000:00:04\.0: nothing -> /);
-  named(() => exports.configWrite(machine.functionOf(NIC), 0x0c, 1, 0x10), 'config: 0000:00:04.0 0xc: nothing -> 00000010');
+  named(() => exports.configWrite(machine.functionOf(NIC), 0x0c, 1, 0x10),
+    'config: 0000:00:04.0 0xc: nothing -> 00000010');
   named(() => engine.heap.take(1000, 'a leak'), /^pools: heap bytes free: (\d+) -> \d+$/);
-  named(() => exports.barPlace(machine.functionOf(EDU), 0, 0, 0, 0), /^decode: frame 0xf0000: page 0 of BAR 0 of 0000:00:0[67]\.0 -> nothing/);
+  named(() => exports.barPlace(machine.functionOf(EDU), 0, 0, 0, 0),
+    /^decode: frame 0xf0000: page 0 of BAR 0 of 0000:00:0[67]\.0 -> nothing/);
   named(() => machine.createDomain({ name: 'forgotten', memory: '1MiB' }),
     'domains: domain 2: nothing -> "forgotten", pv, slot 2, 256 pages', /^pools: frames free: /);
   // a frame that is still held when its domain goes stays out of use, and is named with what holds it
@@ -183,7 +190,8 @@ test('what is leaked on purpose is named', async () => {
     exports.ioDomainCreate(40, 40, domain.domid, 4);
     exports.ioMap(40, 1, mfn, 1, 3);
     hypervisor.destroyDomain(domain.domid);
-  }, `mappings: IO domain 40 of domain 1 page 0x1: nothing -> ${frame}, read and write`, 'domains: domain 1: "guest", pv, slot 1, 512 pages -> nothing');
+  }, `mappings: IO domain 40 of domain 1 page 0x1: nothing -> ${frame}, read and write`,
+  'domains: domain 1: "guest", pv, slot 1, 512 pages -> nothing');
   assert.is(machine.digest().frames.entries[frame], 'domain 1');
 });
 

@@ -43,7 +43,8 @@ const PAIRS: Shape = { each: { tuple: ['whole', 'whole'] } };
 
 export const HYPERVISOR_SHAPE: Shape = { fields: {
   domains: { each: { fields: {
-    slot: 'whole', domid: 'whole', name: 'text', kind: 'text', p2m: { each: 'whole' }, iomem: PAIRS, ioport: PAIRS, irq: PAIRS,
+    slot: 'whole', domid: 'whole', name: 'text', kind: 'text', p2m: { each: 'whole' },
+    iomem: PAIRS, ioport: PAIRS, irq: PAIRS,
     io: { optional: { fields: { slot: 'whole', did: 'whole', translation: 'text' } } },
     assigned: { each: 'whole' }, ioMapped: PAIRS, nextMapPage: 'whole', nextPort: 'whole',
   } } },
@@ -58,7 +59,8 @@ export function domainDocument(domain: Domain): DomainDocument {
   const ranges = (set: RangeSet): Ranges => set.ranges.map(([first, last]) => [first, last]);
   const { slot, domid, name, kind, io, nextMapPage, nextPort } = domain;
   return {
-    slot, domid, name, kind, p2m: [...domain.p2m], iomem: ranges(domain.iomem), ioport: ranges(domain.ioport), irq: ranges(domain.irq),
+    slot, domid, name, kind, p2m: [...domain.p2m],
+    iomem: ranges(domain.iomem), ioport: ranges(domain.ioport), irq: ranges(domain.irq),
     ...(io && { io: { ...io } }), assigned: [...domain.assigned], ioMapped: [...domain.ioMapped], nextMapPage, nextPort,
   };
 }

@@ -38,7 +38,8 @@ export class Hypervisor {
    * With `iommu`, the unit is brought up: its register page must be in place. With `saved`, the engine's state is that
    * of a snapshot, and nothing is touched.
    */
-  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean }, saved?: HypervisorDocument) {
+  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean },
+    saved?: HypervisorDocument) {
     this.engine = engine;
     this.#free = [];
     if (saved !== undefined) {

@@ -46,7 +46,7 @@ export class IommuDriver {
   readonly #interruptOwners = new Map<number, number>();
 
   /**
-   * Brings the unit up: queue, interrupt remapping, root table, fault event, translation. With `saved` it is up already.
+   * Brings the unit up: queue, interrupt remapping, root table, fault event, translation. With `saved` it is up.
    */
   constructor(engine: Engine, saved?: IommuDocument) {
     this.#engine = engine;
@@ -83,7 +83,8 @@ export class IommuDriver {
 
   save(): IommuDocument {
     return {
-      root: this.#root, interrupts: this.#interrupts, contexts: [...this.#contexts], interruptOwners: [...this.#interruptOwners],
+      root: this.#root, interrupts: this.#interrupts,
+      contexts: [...this.#contexts], interruptOwners: [...this.#interruptOwners],
     };
   }
 
