@@ -12,7 +12,9 @@ import { vectorReady, vectorsPending } from '../irq/vectors';
 import { journalClear, journalStart, journalWaits } from '../dma/journal';
 import { messageSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
-import { e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write } from '../devices/e1000/index';
+import {
+  e1000Deadline, e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write,
+} from '../devices/e1000/index';
 
 @inline
 function modelOf(b: usize, fn: u32): u32 {
@@ -92,11 +94,14 @@ function messageOrModelStep(b: usize, fn: u32, budget: u32): bool {
   return true;
 }
 
-/** Requests work for every function whose deadline has come. */
+/** Every function whose deadline has come: what it does then needs no DMA and is done at once, or is requested. */
 export function deadlinesCheck(b: usize): void {
   const now = load<u64>(b, State.NOW);
   for (let fn: u32 = 1; fn < <u32>Machine.FUNCTIONS; fn++) {
-    if (modelOf(b, fn) != Model.NONE && deadlineOf(b, fn) <= now) workRequest(b, fn);
+    const model = modelOf(b, fn);
+    if (model == Model.NONE || deadlineOf(b, fn) > now) continue;
+    if (model == Model.E1000) e1000Deadline(b, fn);
+    else workRequest(b, fn);
   }
 }
 

@@ -74,6 +74,8 @@ export const enum E1000 {
   PTC64 = 0x40d8,
   MPTC = 0x40f0,
   BPTC = 0x40f4,
+  TSCTC = 0x40f8,
+  TSCTFC = 0x40fc,
   RXCSUM = 0x5000,
   MTA = 0x5200,
   MTA_END = 0x5400,
@@ -170,6 +172,8 @@ export const enum E1000Phy {
   STATUS_LINK = 0x0004,
   STATUS_AUTONEG_COMPLETE = 0x0020,
   CONTROL_RESET = 0x8000,
+  CONTROL_LOOPBACK = 0x4000,
+  CONTROL_POWER_DOWN = 0x0800,
   CONTROL_RESTART_AUTONEG = 0x0200,
 }
 
@@ -184,6 +188,7 @@ export const enum E1000Icr {
   RXT0 = 0x00000080,
   MDAC = 0x00000200,
   RXCFG = 0x00000400,
+  SRPD = 0x00010000,
   ALL = 0x0001ffff,
 }
 
@@ -200,6 +205,8 @@ export const enum E1000Rctl {
   BSIZE_SHIFT = 16,
   BSIZE_MASK = 0x00030000,
   VFE = 0x00040000,
+  CFIEN = 0x00080000,
+  CFI = 0x00100000,
   BSEX = 0x02000000,
   SECRC = 0x04000000,
 }
@@ -209,6 +216,19 @@ export const enum E1000Tctl {
   PSP = 0x00000008,
   CT_SHIFT = 4,
   COLD_SHIFT = 12,
+}
+
+/** Receive delay timer: Flush Partial Descriptor block, bit 31 (§13.4.30). */
+export const enum E1000Rdtr {
+  FPD_BIT = 31,
+}
+
+/** Receive checksum control (§3.2.9). */
+export const enum E1000Rxcsum {
+  PCSS_MASK = 0xff,
+  IPOFL = 0x100,
+  TUOFL = 0x200,
+  IPV6OFL = 0x400,
 }
 
 /** Receive address high: Address Valid. */
@@ -225,6 +245,7 @@ export const enum E1000Frame {
   /** Header with a VLAN tag: where the tag's type and its id lie. */
   TYPE = 12,
   TAG = 14,
+  TAG_SIZE = 4,
 }
 
 /** Receive descriptor (§3.2.3), 16 bytes. */
@@ -239,6 +260,12 @@ export const enum E1000Rxd {
   STATUS_DD = 0x01,
   STATUS_EOP = 0x02,
   STATUS_IXSM = 0x04,
+  STATUS_VP = 0x08,
+  STATUS_TCPCS = 0x20,
+  STATUS_IPCS = 0x40,
+  STATUS_PIF = 0x80,
+  ERROR_TCPE = 0x20,
+  ERROR_IPE = 0x40,
 }
 
 /** Legacy transmit descriptor (§3.3.3), 16 bytes. */
@@ -261,38 +288,32 @@ export const enum E1000Txd {
   STATUS_DD = 0x01,
 }
 
-/** The device's own state, beside its cells. */
-export const enum E1000State {
-  /** 64 words of u16. */
-  EEPROM = 0x000,
-  /** 32 words of u16. */
-  PHY = 0x080,
-  /** Microwire: instruction shifted in, rising edges since its start bit, levels of SK and CS before. */
-  WIRE_IN = 0x0c0,
-  WIRE_COUNT = 0x0c4,
-  WIRE_LAST = 0x0c8,
-  /** Whose turn the next step is: 0 receive, 1 transmit. */
-  TURN = 0x0cc,
-  /** Length of the frame that the link had no room for; 0 when none waits. */
-  TX_WAITING = 0x0d0,
-  /** Checksum insertion of the packet, from its first descriptor: CSO, and CSS from bit 8 on. */
-  TX_CHECKSUM = 0x0d4,
-  /** Packet being put together from transmit descriptors: bytes so far; and whether it was too long. */
-  TX_LEN = 0x0d8,
-  TX_OVERFLOW = 0x0dc,
-  /** The link that the PHY saw last (latched status bit). */
-  LINK_LATCH = 0x0e0,
-  /** Transmit DMA faulted: the ring stands still until TDH, TCTL or a reset is written. */
-  TX_STOPPED = 0x0e4,
-  RX_STOPPED = 0x0e8,
-  /** Faulted transfers of this device (u32). */
-  DMA_FAULTS = 0x0ec,
-  /** Descriptor in work. */
-  DESCRIPTOR = 0x0f0,
-  /** Packet buffer: one frame of up to 16,288 bytes (§3.3.3) with room for its FCS. */
-  TX_BUFFER = 0x100,
-  TX_BUFFER_SIZE = 0x4000,
-  /** Most bytes of a packet before the FCS (§3.3.3). */
-  TX_MAX = 16288,
-  SIZE = 0x4100,
+/** TCP/IP context descriptor (§3.3.6): type 0 of the extended ones. */
+export const enum E1000Context {
+  IPCSS = 0,
+  IPCSO = 1,
+  IPCSE = 2,
+  TUCSS = 4,
+  TUCSO = 5,
+  TUCSE = 6,
+  PAYLEN = 8,
+  COMMAND = 11,
+  HDRLEN = 13,
+  MSS = 14,
+  COMMAND_TCP = 0x01,
+  COMMAND_IP = 0x02,
+  COMMAND_TSE = 0x04,
+}
+
+/** TCP/IP data descriptor (§3.3.7): type 1 of the extended ones. Like the legacy one but for these. */
+export const enum E1000Data {
+  LENGTH_MASK = 0x000fffff,
+  TYPE_SHIFT = 20,
+  TYPE_MASK = 0xf,
+  TYPE_CONTEXT = 0,
+  TYPE_DATA = 1,
+  OPTIONS = 13,
+  COMMAND_TSE = 0x04,
+  OPTION_IXSM = 0x01,
+  OPTION_TXSM = 0x02,
 }

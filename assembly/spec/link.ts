@@ -26,7 +26,7 @@ export const enum Link {
   /** Fault injection: the frame whose byte `CORRUPT_BYTE` is flipped on its way to the NIC, plus one; 0 none. */
   CORRUPT_FRAME = 72,
   CORRUPT_BYTE = 80,
-  /** Byte ring of loopback and capture: offset, size (a power of two), running head and tail. */
+  /** Ring of what the NIC sent (loopback, wire, capture): offset, size (a power of two), running head and tail. */
   RING = 84,
   RING_SIZE = 88,
   RING_HEAD = 96,
@@ -37,6 +37,11 @@ export const enum Link {
   STAGING = 116,
   /** Link is up. */
   UP = 120,
+  /** Wire: offset of the link at the other end, whose ring is this one's source, and its NIC's function slot. */
+  PEER = 124,
+  PEER_FUNCTION = 128,
+  /** Length of the frame that was looked at last (FCS not counted). */
+  FRAME_LEN = 132,
 }
 
 export const enum LinkSource {
@@ -44,6 +49,8 @@ export const enum LinkSource {
   STORE = 1,
   /** The NIC's own frames come back. */
   LOOPBACK = 2,
+  /** The frames of the NIC at the other end of the wire. */
+  WIRE = 3,
 }
 
 export const enum LinkSink {
@@ -51,7 +58,7 @@ export const enum LinkSink {
   DROP = 0,
   /** Frames are compared with the store. */
   CHECK = 1,
-  /** Frames go to the ring: loopback, or a capture that the host drains. */
+  /** Frames go to the ring: loopback, a wire, or a capture that the host drains. */
   RING = 2,
 }
 
@@ -59,6 +66,17 @@ export const enum LinkLimit {
   STAGING_SIZE = 16384,
   FRAME_MIN = 60,
   FCS = 4,
-  /** A ring record: {len u32, time u64 in ns} in front of the frame, whole dwords. */
-  RECORD_HEADER = 12,
+}
+
+/** A record of the ring: this header, the frame, its FCS; whole dwords, in one piece. */
+export const enum LinkRecord {
+  /** Length of the frame (u32), and in the top bit whether the FCS has been put behind it. */
+  LENGTH = 0,
+  LENGTH_MASK = 0x7fffffff,
+  FCS_BIT = 31,
+  /** When it was sent, in ns (u64). */
+  TIME = 4,
+  FRAME = 12,
+  /** In place of a length: the rest of the ring up to its end is empty, the next record is at its start. */
+  SKIP = 0x7fffffff,
 }

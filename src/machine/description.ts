@@ -1,7 +1,7 @@
 import type { CacheGeometry } from '../engine/index';
 import { FRAMES_MAX } from '../engine/index';
 import { PortcullisError } from '../errors';
-import { parseBdf, routingId } from '../pci/bdf';
+import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
 import { rootPort } from '../devices/root-port/index';
@@ -19,8 +19,8 @@ export interface DeviceDescription {
   model: string;
   /** `DDDD:BB:DD.F` or `BB:DD.F`, on bus 0 or on a bus that a bridge leads to: bridges are numbered depth first. */
   bdf: string;
-  /** For a NIC: what its port is plugged into (default: nothing). */
-  link?: 'none' | 'loopback' | 'capture';
+  /** For a NIC: what its port is plugged into (default: nothing); a wire is named at one of its ends or at both. */
+  link?: 'none' | 'loopback' | 'capture' | { wire: string };
 }
 
 /** A machine, as its JSON document describes it. */
@@ -41,10 +41,13 @@ export interface MachineDescription {
   heapBytes?: number;
 }
 
+/** What a NIC is plugged into; a wire has the routing id of its other end. */
+export type ResolvedLink = (typeof LINKS)[number] | { wire: number };
+
 interface PlacedDevice {
   definition: DeviceDefinition;
   routing: number;
-  link: NonNullable<DeviceDescription['link']>;
+  link: ResolvedLink;
 }
 
 export interface ResolvedDevice extends PlacedDevice {
@@ -100,11 +103,36 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Mo
   if (routing === 0) fail('ADDRESS_TAKEN', '0000:00:00.0 is the host bridge; give the device another address', { bdf: device.bdf });
   if (taken.has(routing)) fail('ADDRESS_TAKEN', `two devices are at ${device.bdf}; give one another address`, { bdf: device.bdf });
   taken.add(routing);
-  const link = device.link ?? 'none';
-  if (!LINKS.includes(link)) {
-    fail('UNKNOWN_LINK', `${device.bdf} has link "${String(link)}"; there are ${LINKS.join(', ')}`, { link });
+  return { definition, routing, link: resolveLink(device) };
+}
+
+function resolveLink({ bdf, link = 'none' }: DeviceDescription): ResolvedLink {
+  if (typeof link === 'object' && typeof link.wire === 'string') {
+    knownKeys(`the link of ${bdf}`, link, ['wire']);
+    return { wire: routingId(parseBdf(link.wire)) };
   }
-  return { definition, routing, link };
+  if (typeof link === 'object' || !LINKS.includes(link)) {
+    fail('UNKNOWN_LINK', `${bdf} has link "${String(link)}"; there are ${LINKS.join(', ')} and {"wire": "BDF"}`, { link });
+  }
+  return link;
+}
+
+/** Every wire ends at another NIC, whose port has no other use. */
+function checkWires(devices: readonly PlacedDevice[]): void {
+  for (const { routing, link } of devices) {
+    if (typeof link === 'string') continue;
+    const bdf = formatBdf(bdfOf(routing));
+    const end = devices.find((device) => device.routing === link.wire);
+    if (end === undefined || end.definition.model !== 'e1000' || end.routing === routing) {
+      fail('BAD_WIRE', `${bdf} has a wire to ${formatBdf(bdfOf(link.wire))}, where no other network card is`, { bdf });
+    }
+    const taken = devices.some((device) => device.routing !== routing && typeof device.link === 'object'
+      && device.link.wire === link.wire);
+    const other = end.link === 'none' || (typeof end.link === 'object' && end.link.wire === routing);
+    if (taken || !other) {
+      fail('BAD_WIRE', `${bdf} has a wire to ${formatBdf(bdfOf(link.wire))}, whose port has another link`, { bdf });
+    }
+  }
 }
 
 /** A device that comes while the machine runs: on the root bus, function 0. `taken` is where there are others. */
@@ -148,9 +176,11 @@ export function resolveDescription(description: MachineDescription,
       + `less 2 MiB for firmware${tableFrames > 0 ? ` and ${tableFrames} frames for IOMMU tables` : ''}`, { dom0Pages, frames });
   }
   const taken = new Set<number>();
+  const devices = (description.devices ?? []).map((device) => resolveDevice(device, taken, models));
+  checkWires(devices);
   return {
     frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
-    devices: busesOf((description.devices ?? []).map((device) => resolveDevice(device, taken, models))),
+    devices: busesOf(devices),
     seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
   };
 }

@@ -93,6 +93,10 @@ export class Machine {
       engine.setWord(State.IOMMU, 1);
     }
     for (const device of description.devices) this.#attach(device);
+    for (const { routing, link } of description.devices) {
+      const end = typeof link === 'object' ? this.#links.get(link.wire) : undefined;
+      if (end !== undefined && end.peer === undefined) this.#links.get(routing)?.connect(end);
+    }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
     this.#enumerated = enumerate(machinePorts(engine));

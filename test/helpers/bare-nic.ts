@@ -1,7 +1,8 @@
 // One 82540EM on the bare engine: state laid out by hand, no domain, no IOMMU, registers by (function, BAR, offset).
 // A bus address is a machine address.
 import { readFileSync } from 'node:fs';
-import { E1000, E1000State } from '../../assembly/spec/e1000';
+import { E1000 } from '../../assembly/spec/e1000';
+import { E1000State } from '../../assembly/spec/e1000-state';
 import { Link, LinkSink, LinkSource } from '../../assembly/spec/link';
 import { Pci, PciCommand } from '../../assembly/spec/pci';
 import {
@@ -26,6 +27,8 @@ type Calls = Record<string, (...args: number[]) => number>;
 export class BareNic {
   readonly view: DataView;
   readonly bytes: Uint8Array;
+  /** Virtual time in ns at which `service` works. */
+  now = 0;
   private readonly calls: Calls;
   private heap = HEAP;
   readonly link: number;
@@ -87,12 +90,24 @@ export class BareNic {
   }
 
   service(budget = 100000): number {
-    return this.call('service', 0, budget);
+    return this.call('service', this.now, budget);
   }
 
   busMaster(on: boolean): void {
     this.view.setUint16(BASE + this.config + Pci.COMMAND, PciCommand.MEMORY | (on ? PciCommand.MASTER : 0), true);
     this.call('functionApply', FN);
+  }
+
+  /** Lets time pass up to `now`, and does what is to be done then. */
+  at(now: number): this {
+    this.now = now;
+    this.service();
+    return this;
+  }
+
+  /** When the NIC wants to be looked at again, -1 when it does not. */
+  deadline(): number {
+    return this.calls.nextDeadline!();
   }
 
   interrupt(): boolean {
@@ -160,10 +175,15 @@ export class BareNic {
     const frames: Uint8Array[] = [];
     let head = this.get(this.link + Link.RING_HEAD);
     while (head < tail) {
-      const len = byte(head) | byte(head + 1) << 8;
+      const word = this.get(ring + (head % size));
+      if (word === 0x7fffffff) {
+        head += size - (head % size);
+        continue;
+      }
+      const len = word & 0x7fffffff;
       const from = head + 12;
       frames.push(Uint8Array.from({ length: len }, (_, i) => byte(from + i)));
-      head += (12 + len + 3) & ~3;
+      head += (12 + len + 4 + 3) & ~3;
     }
     this.set(this.link + Link.RING_HEAD, head);
     return frames;
@@ -244,6 +264,11 @@ export function frameTo(destination: readonly number[], len: number): Uint8Array
   const frame = Uint8Array.from({ length: len }, (_, i) => (i * 7 + 3) & 0xff);
   frame.set([...destination, 0x02, 0, 0, 0, 0, 0x01, 0x88, 0xb5]);
   return frame;
+}
+
+/** A transmit descriptor of two quadwords as the manual draws them, given as four dwords. */
+export function descriptorPut(nic: BareNic, index: number, words: readonly number[]): void {
+  words.forEach((word, i) => nic.ramView(TX_RING + 16 * index + 4 * i).setUint32(0, word >>> 0, true));
 }
 
 export const RX_RING = 0x1000;

@@ -1,4 +1,4 @@
-import { E1000State } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { deviceState, workDone } from '../../bus/functions';
 import { receiveStep } from './receive';
 import { Outcome } from './step';

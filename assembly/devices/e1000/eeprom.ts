@@ -1,6 +1,7 @@
 // The EEPROM: a 93C46 of 64 words, read by software over its four wires through EECD, or a word at a time through
 // EERD (§5.3.1, 13.4.3, 13.4.4). Writing and erasing are left out: such an instruction is shifted in and does nothing.
-import { E1000, E1000Eecd, E1000Eerd, E1000Ra, E1000State } from '../../spec/e1000';
+import { E1000, E1000Eecd, E1000Eerd, E1000Ra } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { deviceState, registerGet, registerSet } from '../../bus/functions';
 
 const WORDS_MASK: u32 = 63;

@@ -1,7 +1,8 @@
 // Which frames are for this port (§3.2.1, 13.5): exact addresses, multicast table, broadcast, promiscuous modes, and
-// the VLAN table.
-import { E1000, E1000Frame, E1000Ra, E1000Rctl } from '../../spec/e1000';
-import { blockOf, get } from './block';
+// the VLAN table of vlan.ts.
+import { E1000, E1000Ra, E1000Rctl } from '../../spec/e1000';
+import { get } from './block';
+import { vlanPasses } from './vlan';
 
 /** Kinds of destination address. */
 export const enum Destination {
@@ -26,14 +27,6 @@ function multicastPasses(block: usize, rctl: u32, high: u32): bool {
   return (get(block, E1000.MTA + (bit >> 5 << 2)) >> (bit & 31) & 1) != 0;
 }
 
-/** The tag's id chooses a bit of the VLAN table; a frame without a tag passes (§9.3). Exported to stay out of line. */
-export function vlanPasses(b: usize, fn: u32, block: usize, frame: usize): bool {
-  const type = <u32>bswap<u16>(load<u16>(frame, E1000Frame.TYPE));
-  if (type != get(blockOf(b, fn, E1000.VET), E1000.VET)) return true;
-  const id = <u32>bswap<u16>(load<u16>(frame, E1000Frame.TAG)) & 0xfff;
-  return (get(block, E1000.VFTA + (id >> 5 << 2)) >> (id & 31) & 1) != 0;
-}
-
 @inline
 function exactPasses(block: usize, low: u32, high: u32): bool {
   for (let off: u32 = E1000.RA; off < <u32>E1000.RA_END; off += 8) {
@@ -52,10 +45,14 @@ function addressPasses(block: usize, rctl: u32, frame: usize, kind: Destination)
   return (rctl & E1000Rctl.MPE) != 0 || multicastPasses(block, rctl, high);
 }
 
+/** Whether a multicast frame that passed did so by the table alone, which is inexact (§3.2.3.1). */
+export function passedInexact(block: usize, rctl: u32, frame: usize): bool {
+  return (rctl & E1000Rctl.MPE) == 0 && !exactPasses(block, load<u32>(frame), load<u16>(frame, 4));
+}
+
+/** `block` is the page of the address filter and of the VLAN table. */
 @inline
-export function filterPasses(b: usize, fn: u32, rctl: u32, frame: usize, kind: Destination): bool {
-  // address filter and VLAN table share a page
-  const block = blockOf(b, fn, E1000.RA);
+export function filterPasses(b: usize, fn: u32, block: usize, rctl: u32, frame: usize, kind: Destination): bool {
   if (!addressPasses(block, rctl, frame, kind)) return false;
-  return (rctl & E1000Rctl.VFE) == 0 || vlanPasses(b, fn, block, frame);
+  return (rctl & E1000Rctl.VFE) == 0 || vlanPasses(b, fn, block, rctl, frame);
 }

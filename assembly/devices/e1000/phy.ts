@@ -1,9 +1,10 @@
 // The internal PHY behind MDIC (§13.4.6, chapter 11): an M88E1000 whose link, when there is one, is 1000 Mb/s full
 // duplex, negotiated. A management frame takes no time.
-import { E1000, E1000Icr, E1000Mdic, E1000Phy, E1000State } from '../../spec/e1000';
+import { E1000, E1000Icr, E1000Mdic, E1000Phy } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { deviceState, registerGet, registerSet } from '../../bus/functions';
 import { causesRaise } from './interrupts';
-import { linkUp } from './link-state';
+import { linkUp, portUpdate } from './link-state';
 
 // IEEE 802.3 §22.2.4.1 and 28.2.4.1: auto-negotiation on, full duplex, 1000 Mb/s
 const CONTROL_RESET_VALUE: u16 = 0x1140;
@@ -36,6 +37,7 @@ export function phyReset(b: usize, fn: u32): void {
   store<u16>(phyPtr(device, E1000Phy.GIGABIT_CONTROL), GIGABIT_ADVERTISEMENT);
   store<u16>(phyPtr(device, E1000Phy.M88_SPECIFIC_CONTROL), M88_CONTROL);
   store<u16>(phyPtr(device, E1000Phy.M88_EXTENDED_CONTROL), M88_EXTENDED_CONTROL);
+  portUpdate(b, fn);
 }
 
 /** A reset or a new negotiation drops the link; it is back before anyone looks, but the loss is seen. */
@@ -88,6 +90,7 @@ function phyWrite(b: usize, fn: u32, register: u32, value: u32): void {
       }
   }
   store<u16>(phyPtr(deviceState(b, fn), register), <u16>value);
+  if (register == E1000Phy.CONTROL) portUpdate(b, fn);
 }
 
 /** After a write of MDIC: the management frame has been sent and answered. */

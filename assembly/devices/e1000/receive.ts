@@ -1,7 +1,8 @@
 // Receive (§3.2): one frame from the link through the filter into as many buffers as it needs. The data of all of
 // them first, then the write-backs, then everything else that software can see; so a step that memory cannot take
 // now has changed nothing but bytes that will be written again.
-import { E1000, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd, E1000State } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { LinkLimit } from '../../spec/link';
 import { Counter } from '../../spec/counters';
 import { Status } from '../../spec/status';
@@ -13,9 +14,11 @@ import { blockOf, get, set } from './block';
 import { Destination, destinationOf, filterPasses } from './filter';
 import { causesRaise } from './interrupts';
 import { linkOf } from './link-state';
+import { REPORT_PLAIN, frameReport, reportStripped } from './receive-offload';
 import { descriptorAt, ringBase, ringIndex, ringNext, ringNumber } from './ring';
 import { statAdd64, statCount, statistics, statSize } from './statistics';
 import { Outcome } from './step';
+import { receiveDelayed } from './timers';
 
 const BUFFER_MAX: u32 = 16384;
 
@@ -28,8 +31,13 @@ function bufferSize(rctl: u32): u32 {
 }
 
 @inline
-function lengthMax(rctl: u32): u32 {
-  return rctl & E1000Rctl.LPE ? E1000Frame.MAX_LONG : E1000Frame.MAX;
+function lengthWrong(rctl: u32, wire: u32): bool {
+  return wire > <u32>(rctl & E1000Rctl.LPE ? E1000Frame.MAX_LONG : E1000Frame.MAX) || wire < <u32>E1000Frame.MIN;
+}
+
+@inline
+function freeDescriptors(head: u32, tail: u32, number: u32): u32 {
+  return tail >= head ? tail - head : tail + number - head;
 }
 
 /** The frame leaves the link and is counted; `wire` is its length with FCS. */
@@ -44,13 +52,17 @@ function taken(b: usize, link: usize, stats: usize, wire: u32): void {
  * A frame that nobody gets: not for this port, or too long or too short. Costs a unit of the budget, as no
  * descriptor does it. Exported to stay out of line.
  */
-export function frameDrop(b: usize, link: usize, stats: usize, wire: u32, passed: bool): void {
+export function frameDrop(b: usize, fn: u32, link: usize, wire: u32, passed: bool): Outcome {
+  const stats = statistics(b, fn);
   taken(b, link, stats, wire);
-  if (passed) {
-    statCount(stats, E1000.RLEC);
-    statCount(stats, wire < <u32>E1000Frame.MIN ? E1000.RUC : E1000.ROC);
-  }
+  if (passed) lengthError(stats, wire);
   count(b, Counter.SERVICE_UNITS);
+  return Outcome.DONE;
+}
+
+export function lengthError(stats: usize, wire: u32): void {
+  statCount(stats, E1000.RLEC);
+  statCount(stats, wire < <u32>E1000Frame.MIN ? E1000.RUC : E1000.ROC);
 }
 
 /**
@@ -75,35 +87,21 @@ function thresholdReached(rctl: u32, number: u32, before: u32, after: u32): bool
   return before > threshold && after <= threshold;
 }
 
-/** Takes one frame off the link. */
-export function receiveStep(b: usize, fn: u32): Outcome {
-  const link = linkOf(b, fn);
-  if (link == 0 || !linkWaiting(b, link)) return Outcome.IDLE;
-  const rctl = get(blockOf(b, fn, E1000.RCTL), E1000.RCTL);
-  const device = deviceState(b, fn);
-  if ((rctl & E1000Rctl.EN) == 0 || load<u32>(device, E1000State.RX_STOPPED) != 0) return Outcome.IDLE;
-
-  const frame = linkFramePtr(b, link);
-  const len = linkFrameLen(b, link);
-  const wire = len + LinkLimit.FCS;
+/**
+ * Stores the frame of `total` bytes at `frame` in the buffers from `head` on. `plain` is a constant: a good frame that
+ * is no multicast, whose interrupt is not delayed.
+ */
+@inline
+function frameStore(
+  b: usize, fn: u32, device: usize, link: usize, block: usize, number: u32, head: u32, tail: u32, rctl: u32,
+  frame: usize, len: u32, total: u32, report: u64, kind: Destination, plain: bool,
+): Outcome {
   const stats = statistics(b, fn);
-  const kind = destinationOf(frame);
-  const passes = filterPasses(b, fn, rctl, frame, kind);
-  if (!passes || wire > lengthMax(rctl) || wire < <u32>E1000Frame.MIN) {
-    frameDrop(b, link, stats, wire, passes);
-    return Outcome.DONE;
-  }
-
-  const block = blockOf(b, fn, E1000.RDBAL);
-  const number = ringNumber(block, E1000.RDBAL);
-  if (number == 0) return Outcome.IDLE;
+  const wire = len + LinkLimit.FCS;
   const base = ringBase(block, E1000.RDBAL);
-  const head = ringIndex(block, E1000.RDH, number);
-  const tail = ringIndex(block, E1000.RDT, number);
-  const free = tail >= head ? tail - head : tail + number - head;
-  const total = rctl & E1000Rctl.SECRC ? len : wire;
+  const free = freeDescriptors(head, tail, number);
   const size = bufferSize(rctl);
-  if (free == 0 || free * size < total) return Outcome.IDLE;
+  if (free * size < total) return Outcome.IDLE;
 
   const descriptor = device + E1000State.DESCRIPTOR;
   let index = head;
@@ -127,8 +125,8 @@ export function receiveStep(b: usize, fn: u32): Outcome {
   while (done < total) {
     const part = min<u32>(total - done, size);
     done += part;
-    const bits = <u64>(E1000Rxd.STATUS_DD | E1000Rxd.STATUS_IXSM | (done == total ? E1000Rxd.STATUS_EOP : 0));
-    store<u64>(descriptor, part | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
+    const bits = <u64>(E1000Rxd.STATUS_DD | (done == total ? E1000Rxd.STATUS_EOP : 0));
+    store<u64>(descriptor, part | report | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
     const status = dmaWrite(b, fn, descriptorAt(base, index) + E1000Rxd.LENGTH, 8, descriptor + E1000Rxd.LENGTH);
     if (status == Status.PENDING) return Outcome.PENDING;
     if (status == Status.FAULT || status == Status.REFUSED) return receiveStop(b, fn, link, stats, wire);
@@ -138,15 +136,70 @@ export function receiveStep(b: usize, fn: u32): Outcome {
 
   set(block, E1000.RDH, index);
   taken(b, link, stats, wire);
-  statCount(stats, E1000.GPRC);
-  statAdd64(stats, E1000.GORCL, wire);
-  statSize(stats, E1000.PRC64, wire);
-  if (kind == Destination.BROADCAST) statCount(stats, E1000.BPRC);
-  else if (kind == Destination.MULTICAST) statCount(stats, E1000.MPRC);
+  if (!plain && lengthWrong(rctl, wire)) lengthError(stats, wire);
+  else {
+    statCount(stats, E1000.GPRC);
+    statAdd64(stats, E1000.GORCL, wire);
+    statSize(stats, E1000.PRC64, wire);
+    if (kind == Destination.BROADCAST) statCount(stats, E1000.BPRC);
+    else if (!plain && kind == Destination.MULTICAST) statCount(stats, E1000.MPRC);
+  }
   count(b, Counter.RX_FRAMES);
   countBy(b, Counter.RX_BYTES, len);
-  const left = tail >= index ? tail - index : tail + number - index;
-  causesRaise(b, fn, thresholdReached(rctl, number, free, left)
-    ? E1000Icr.RXT0 | E1000Icr.RXDMT0 : E1000Icr.RXT0);
+  const left = freeDescriptors(index, tail, number);
+  let causes: u32 = plain ? E1000Icr.RXT0 : receiveDelayed(b, fn, block, total);
+  if (thresholdReached(rctl, number, free, left)) causes |= E1000Icr.RXDMT0;
+  if (causes != 0) causesRaise(b, fn, causes);
   return Outcome.DONE;
+}
+
+/** Any other frame. Exported to stay out of line. */
+export function frameStoreOther(
+  b: usize, fn: u32, link: usize, block: usize, rctl: u32, frame: usize, len: u32, kind: Destination,
+): Outcome {
+  const wire = len + LinkLimit.FCS;
+  const device = deviceState(b, fn);
+  const number = ringNumber(block, E1000.RDBAL);
+  const head = ringIndex(block, E1000.RDH, number);
+  const tail = ringIndex(block, E1000.RDT, number);
+  const report = frameReport(b, fn, rctl, frame, wire, kind);
+  let total = rctl & E1000Rctl.SECRC ? len : wire;
+  if (reportStripped(report)) {
+    frame = device + E1000State.RX_BUFFER;
+    total -= E1000Frame.TAG_SIZE;
+  }
+  return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, report, kind, false);
+}
+
+/** Takes one frame off the link. */
+export function receiveStep(b: usize, fn: u32): Outcome {
+  const device = deviceState(b, fn);
+  const link = linkOf(b, device);
+  if (link == 0 || !linkWaiting(b, link)) return Outcome.IDLE;
+  const control = blockOf(b, fn, E1000.RCTL);
+  const rctl = get(control, E1000.RCTL);
+  if ((rctl & E1000Rctl.EN) == 0 || load<u32>(device, E1000State.RX_STOPPED) != 0) return Outcome.IDLE;
+
+  const frame = linkFramePtr(b, link);
+  const len = linkFrameLen(link);
+  const kind = destinationOf(frame);
+  const filter = blockOf(b, fn, E1000.RA);
+  const passes = filterPasses(b, fn, filter, rctl, frame, kind);
+  const wrong = lengthWrong(rctl, len + LinkLimit.FCS);
+  // SBP stores what is wrong with its length, as everything else that passes the filter (§13.4.22)
+  if (!passes || (wrong && (rctl & E1000Rctl.SBP) == 0)) return frameDrop(b, fn, link, len + LinkLimit.FCS, passes);
+
+  const block = blockOf(b, fn, E1000.RDBAL);
+  const number = ringNumber(block, E1000.RDBAL);
+  if (number == 0) return Outcome.IDLE;
+  const head = ringIndex(block, E1000.RDH, number);
+  const tail = ringIndex(block, E1000.RDT, number);
+  if (head == tail) return Outcome.IDLE;
+  const special = (get(control, E1000.CTRL) & E1000Ctrl.VME) | get(filter, E1000.RXCSUM) | get(block, E1000.RDTR)
+    | get(block, E1000.RSRPD);
+  if (special != 0 || wrong || kind == Destination.MULTICAST) {
+    return frameStoreOther(b, fn, link, block, rctl, frame, len, kind);
+  }
+  const total = rctl & E1000Rctl.SECRC ? len : len + LinkLimit.FCS;
+  return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, REPORT_PLAIN, kind, true);
 }

@@ -1,17 +1,20 @@
 // Registers with side effects (chapter 13). Called by offset after the cell has stored, or instead of it where the
 // cell says that the handler stores (IMS, IODATA).
-import { E1000, E1000Ctrl, E1000CtrlExt, E1000Icr, E1000State, E1000Tctl } from '../../spec/e1000';
+import { E1000, E1000Ctrl, E1000CtrlExt, E1000Icr, E1000Tctl } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { BarRecord, CellFlag, DevicePage, PageKind } from '../../spec/state';
 import {
   barPage, barRecord, cellAt, deviceState, registerGet, registerSet, workRequest,
 } from '../../bus/functions';
 import { cellFlags, cellLoad, cellStore, widthValid } from '../../bus/cells';
 import { eepromLoad, eepromRead, eepromWires } from './eeprom';
-import { causesClear, causesRaise, causesRead, maskClear, maskSet } from './interrupts';
+import { causesClear, causesRaise, causesRead, maskClear, maskSet, throttleWrite } from './interrupts';
+import { portUpdate } from './link-state';
 import { phyManage, phyRenegotiate, phyReset } from './phy';
 import { e1000Reset } from './reset';
 import { statRead } from './statistics';
-import { packetForget } from './transmit';
+import { receiveDelayWrite, transmitDelayWrite } from './timers';
+import { packetForget } from './transmit-ring';
 
 function controlWrite(b: usize, fn: u32): void {
   const ctrl = registerGet(b, fn, 0, E1000.CTRL);
@@ -58,7 +61,12 @@ function memoryWrite(b: usize, fn: u32, off: u32, value: u32, lanes: u32): void 
     case E1000.EECD: return eepromWires(b, fn);
     case E1000.EERD: return eepromRead(b, fn);
     case E1000.MDIC: return phyManage(b, fn);
-    case E1000.RCTL: return receiveWake(b, fn);
+    case E1000.ITR: return throttleWrite(b, fn);
+    case E1000.RDTR: return receiveDelayWrite(b, fn, value);
+    case E1000.TIDV: return transmitDelayWrite(b, fn);
+    case E1000.RCTL:
+      portUpdate(b, fn);
+      return receiveWake(b, fn);
     case E1000.TCTL:
       // a packet begun before the transmitter went off is not continued after
       if ((registerGet(b, fn, 0, E1000.TCTL) & E1000Tctl.EN) == 0) packetForget(deviceState(b, fn));

@@ -1,12 +1,13 @@
 // Reset of the whole device (§13.4.1): registers, PHY, rings in work. What the EEPROM holds stays, and the station
 // address is loaded from it again.
-import { E1000, E1000State } from '../../spec/e1000';
+import { E1000 } from '../../spec/e1000';
+import { E1000State } from '../../spec/e1000-state';
 import { BarKind, BarRecord } from '../../spec/state';
 import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';
 import { vectorsForget } from '../../irq/vectors';
 import { eepromLoad } from './eeprom';
-import { linkUp, statusUpdate } from './link-state';
+import { linkSelect, linkUp, statusUpdate } from './link-state';
 import { phyReset } from './phy';
 
 export function e1000Reset(b: usize, fn: u32): void {
@@ -17,6 +18,7 @@ export function e1000Reset(b: usize, fn: u32): void {
   const faults = load<u32>(device, E1000State.DMA_FAULTS);
   memory.fill(device + E1000State.PHY, 0, E1000State.SIZE - E1000State.PHY);
   store<u32>(device, faults, E1000State.DMA_FAULTS);
+  linkSelect(b, fn);
   phyReset(b, fn);
   store<u32>(device, linkUp(b, fn) ? 1 : 0, E1000State.LINK_LATCH);
   eepromLoad(b, fn);

@@ -1,6 +1,7 @@
 // e1000: Intel 82540EM. See assembly/devices/e1000 for what is modelled. Its config space is that of the chip as
 // QEMU presents it: registers in BAR 0, I/O in BAR 1, INTx only.
-import { E1000, E1000State } from '../../../assembly/spec/e1000';
+import { E1000 } from '../../../assembly/spec/e1000';
+import { E1000State } from '../../../assembly/spec/e1000-state';
 import { Model } from '../../../assembly/spec/state';
 import type { DeviceDefinition } from '../definition';
 import { eepromFor, macFor } from './eeprom';

@@ -1,4 +1,4 @@
-import { Link, LinkLimit, LinkSink, LinkSource } from '../../../assembly/spec/link';
+import { Link, LinkLimit, LinkRecord, LinkSink, LinkSource } from '../../../assembly/spec/link';
 import { FunctionRecord, State, StateSize } from '../../../assembly/spec/state';
 import type { Engine } from '../../engine/index';
 import { PortcullisError } from '../../errors';
@@ -34,6 +34,7 @@ export class LinkHandle {
   #parts: Array<{ off: number; bytes: number }> = [];
 
   readonly #fn: number;
+  #peer: LinkHandle | undefined;
 
   /** With `saved`, the link of a snapshot. */
   constructor(engine: Engine, fn: number, saved?: LinkDocument) {
@@ -48,6 +49,7 @@ export class LinkHandle {
     this.#set(Link.STAGING, this.#take(LinkLimit.STAGING_SIZE, 'the link\'s frame buffer'));
     this.#set(Link.UP, 1);
     engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.LINK, this.off);
+    engine.exports.linkChanged(fn);
   }
 
   save(): LinkDocument {
@@ -71,6 +73,7 @@ export class LinkHandle {
 
   /** Plugs in a generator of the store's frames, over and over; with `check` it is also the sink that compares. */
   plugStore(store: FrameStore, check: boolean): void {
+    this.#unplug();
     const off = this.#take(store.image.length, `the frames of ${store.name}`);
     for (const word of [Link.NEXT, Link.LIMIT, Link.CHECKED, Link.MISMATCHES, Link.FIRST_MISMATCH, Link.CORRUPT_FRAME]) {
       this.engine.setWord64(this.off + word, 0);
@@ -84,22 +87,68 @@ export class LinkHandle {
 
   /** A cable from the port to itself. `bytes` is the room for frames under way, a power of two. */
   plugLoopback(bytes = 65536): void {
+    this.#unplug();
     this.#ring(bytes);
     this.#set(Link.SOURCE, LinkSource.LOOPBACK);
   }
 
   /** Keeps what the NIC sends until `capture` takes it; a full ring stalls the NIC and loses nothing. */
   plugCapture(bytes = 1 << 20): void {
+    this.#unplug();
     this.#ring(bytes);
     this.#set(Link.SOURCE, LinkSource.NONE);
   }
 
+  /**
+   * A cable to another port of this machine: what one NIC sends the other receives. `bytes` is the room for frames
+   * under way in each direction; a NIC whose direction is full waits. Pulling either end out takes both links down.
+   */
+  connect(other: LinkHandle, bytes = 65536): void {
+    if (other === this) {
+      throw new PortcullisError('BAD_LINK', 'a wire from a port to itself; that is link "loopback"');
+    }
+    if (other.engine !== this.engine) {
+      throw new PortcullisError('BAD_LINK', 'a wire between two machines; both ports must be of one');
+    }
+    const ends = [this, other] as const;
+    for (const end of ends) end.#unplug();
+    for (const end of ends) {
+      const peer = end === this ? other : this;
+      end.#ring(bytes);
+      end.#set(Link.PEER, peer.off);
+      end.#set(Link.PEER_FUNCTION, peer.#fn);
+      end.#set(Link.SOURCE, LinkSource.WIRE);
+      end.#peer = peer;
+    }
+    this.up = true;
+  }
+
+  /** The port at the other end of the wire. */
+  get peer(): LinkHandle | undefined {
+    return this.#peer;
+  }
+
+  /** Takes the wire out of both ports. The other one's link goes down. */
+  #unplug(): void {
+    const peer = this.#peer;
+    if (peer === undefined) return;
+    for (const end of [this, peer] as const) {
+      end.#peer = undefined;
+      end.#set(Link.SOURCE, LinkSource.NONE);
+      end.#set(Link.PEER, 0);
+    }
+    peer.up = false;
+  }
+
   #ring(bytes: number): void {
     if (bytes < LinkLimit.STAGING_SIZE * 2 || (bytes & (bytes - 1)) !== 0) {
-      throw new PortcullisError('BAD_LINK', `a link's ring of ${bytes} bytes; it must be a power of two from 32768 on`, { bytes });
+      throw new PortcullisError('BAD_LINK', `a link's ring of ${bytes} bytes; it must be a power of two from 32768 on`,
+        { bytes });
     }
     this.#set(Link.RING, this.#take(bytes, 'the link\'s ring'));
     this.#set(Link.RING_SIZE, bytes);
+    this.engine.setWord64(this.off + Link.RING_HEAD, 0);
+    this.engine.setWord64(this.off + Link.RING_TAIL, 0);
     this.#set(Link.SINK, LinkSink.RING);
   }
 
@@ -120,9 +169,15 @@ export class LinkHandle {
     this.#set(Link.RATE_MBPS, rate);
   }
 
+  /** Whether there is a link; a wire has one at both of its ends or at none. */
+  get up(): boolean {
+    return this.engine.word(this.off + Link.UP) !== 0;
+  }
+
   set up(up: boolean) {
-    this.#set(Link.UP, up ? 1 : 0);
+    for (const end of this.#peer === undefined ? [this] : [this, this.#peer]) end.#set(Link.UP, up ? 1 : 0);
     this.engine.exports.linkChanged(this.#fn);
+    if (this.#peer !== undefined) this.engine.exports.linkChanged(this.#peer.#fn);
   }
 
   status(): LinkStatus {
@@ -142,16 +197,19 @@ export class LinkHandle {
     const frames: CapturedFrame[] = [];
     let head = this.#get64(Link.RING_HEAD);
     const tail = this.#get64(Link.RING_TAIL);
-    const word = (at: number): number => {
-      const i = at % size;
-      return new DataView(ring.buffer, ring.byteOffset + i, 4).getUint32(0, true);
-    };
+    const view = new DataView(ring.buffer, ring.byteOffset, size);
     while (head < tail) {
-      const length = word(head);
-      const start = (head + LinkLimit.RECORD_HEADER) % size;
-      const bytes = Uint8Array.from({ length }, (_, i) => ring[(start + i) % size] as number);
-      frames.push({ bytes, timeNs: word(head + 8) * 2 ** 32 + word(head + 4) });
-      head += (LinkLimit.RECORD_HEADER + length + 3) & ~3;
+      const at = head % size;
+      const word = view.getUint32(at + LinkRecord.LENGTH, true);
+      if (word === LinkRecord.SKIP) {
+        head += size - at;
+        continue;
+      }
+      const length = word & LinkRecord.LENGTH_MASK;
+      const start = at + LinkRecord.FRAME;
+      const timeNs = Number(view.getBigUint64(at + LinkRecord.TIME, true));
+      frames.push({ bytes: ring.slice(start, start + length), timeNs });
+      head += (LinkRecord.FRAME + length + LinkLimit.FCS + 3) & ~3;
     }
     engine.setWord64(off + Link.RING_HEAD, head);
     return frames;
@@ -159,6 +217,7 @@ export class LinkHandle {
 
   /** Gives the heap back; the function must be gone or unplugged first. */
   release(): void {
+    this.#unplug();
     for (const { off, bytes } of this.#parts) this.engine.heap.give(off, bytes);
     this.#parts = [];
   }

@@ -347,7 +347,7 @@ test('checksum insertion, from odd and even places, over odd and even lengths, o
   assert.equal(nic.captured().map((sent) => [...sent]), [[...frame], [...frame]], 'out of the packet: ignored');
 });
 
-test('extended descriptors are taken off the ring, with DD where RS asks, and send nothing', () => {
+test('contexts are taken off the ring, with DD where RS asks, and send nothing', () => {
   const nic = new BareNic();
   nic.capture(0x10000);
   transmitStart(nic, EN);

@@ -1,0 +1,32 @@
+/** Headers that the offloads look at (RFC 791, 8200, 9293, 768; IEEE 802.2 SNAP). */
+export const enum Header {
+  TYPE_IPV4 = 0x0800,
+  TYPE_IPV6 = 0x86dd,
+  /** Values of the type field up to here are lengths. */
+  LENGTH_MAX = 1500,
+  IPV4_MIN = 20,
+  IPV4_LENGTH = 2,
+  IPV4_ID = 4,
+  IPV4_FRAGMENT = 6,
+  IPV4_PROTOCOL = 9,
+  IPV4_ADDRESSES = 12,
+  IPV6_SIZE = 40,
+  IPV6_LENGTH = 4,
+  IPV6_NEXT = 6,
+  IPV6_ADDRESSES = 8,
+  PROTOCOL_TCP = 6,
+  PROTOCOL_UDP = 17,
+  NEXT_HOP_BY_HOP = 0,
+  NEXT_ROUTING = 43,
+  NEXT_DESTINATION = 60,
+  /** Longest extension header that the device steps over (§3.2.9.4). */
+  EXTENSION_MAX = 64,
+  OPTION_HOME_ADDRESS = 0xc9,
+  TCP_MIN = 20,
+  TCP_SEQUENCE = 4,
+  TCP_FLAGS = 13,
+  TCP_FIN_PSH = 0x09,
+  UDP_SIZE = 8,
+  UDP_LENGTH = 4,
+  UDP_CHECKSUM = 6,
+}
