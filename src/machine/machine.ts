@@ -159,6 +159,7 @@ export class Machine {
       this.#functions.set(one.routing, attachedFrom(one, this.#models.get(one.model) as DeviceDefinition, parent));
       if (one.link !== undefined) this.#links.set(one.routing, new LinkHandle(this.engine, one.fn, one.link));
     }
+    LinkHandle.rejoin([...this.#links.values()]);
     this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
     for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
   }

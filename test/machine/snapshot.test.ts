@@ -278,6 +278,17 @@ test('bridges, what is behind them, and a device of the host\'s own go on', asyn
   again.removeDevice('00:02.0');
 });
 
+test('a wire between two ports of the machine has both its ends again', async () => {
+  const ports = ['00:04.0', '00:05.0'] as const;
+  const machine = await Machine.create({ ...SMALL, devices: ports.map((bdf) => ({ model: 'e1000', bdf })) });
+  machine.link(ports[0]).connect(machine.link(ports[1]));
+  const again = await Machine.restore(carried(machine.save()));
+  assert.is(again.link(ports[0]).peer, again.link(ports[1]));
+  assert.is(again.link(ports[1]).peer, again.link(ports[0]));
+  again.removeDevice(ports[0]);
+  assert.is(again.link(ports[1]).peer, undefined);
+});
+
 test('a cell\'s snapshot is no larger than what is in it', async () => {
   const cell = await cellIn('strict', {});
   const snapshot: CellSnapshot = cell.save();

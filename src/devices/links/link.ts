@@ -123,6 +123,15 @@ export class LinkHandle {
     this.up = true;
   }
 
+  /** Links of a snapshot find the other ends of their wires again. */
+  static rejoin(links: readonly LinkHandle[]): void {
+    for (const link of links) {
+      if (link.engine.word(link.off + Link.SOURCE) !== LinkSource.WIRE) continue;
+      const peer = link.engine.word(link.off + Link.PEER);
+      link.#peer = links.find(({ off }) => off === peer);
+    }
+  }
+
   /** The port at the other end of the wire. */
   get peer(): LinkHandle | undefined {
     return this.#peer;
