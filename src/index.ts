@@ -1,6 +1,9 @@
 // The public API, in the order a reader meets it.
 export { Machine } from './machine/machine';
 export type { DomainConfig, MachineHost } from './machine/machine';
+export type { MachineDocument, MachineSnapshot } from './machine/snapshot';
+export { DIGEST_SECTIONS, difference } from './machine/digest';
+export type { Digest, DigestSection, DigestSectionName } from './machine/digest';
 export { DEVICE_MODELS } from './machine/description';
 export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
 export { parseSize } from './machine/size';
@@ -18,7 +21,7 @@ export { msiCapability } from './pci/capabilities/msi';
 export { msixCapability } from './pci/capabilities/msix';
 export { pmCapability } from './pci/capabilities/pm';
 export { Engine } from './engine/engine';
-export type { EngineOptions, InterruptMessage } from './engine/engine';
+export type { EngineHost, EngineOptions, InterruptMessage } from './engine/engine';
 export { TRACE_CATEGORIES } from './engine/trace';
 export type { TraceEvent, TraceKind, TraceOptions } from './engine/trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';

@@ -2,6 +2,7 @@
 // guest's CPU, and sent out again from the same buffer. A round is one interrupt with one poll, as NAPI does it.
 import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
+import { Service } from '../spec/status';
 import { E1000, E1000Icr } from '../spec/e1000';
 import { E1000Driver, ForwardRun } from '../spec/driver';
 import { Link } from '../spec/link';
@@ -19,6 +20,12 @@ import { serviceRun } from './service';
 const UNLIMITED: u32 = 0x7fffffff;
 /** Rounds without progress after which the ring is taken to stand still. */
 const PATIENCE: u32 = 4;
+
+/** All that is due now, `budget` units at a time. */
+@inline
+function serviceAll(b: usize, now: u64, budget: u32): void {
+  while (serviceRun(b, now, budget) == Service.MORE && !traceFull(b)) {}
+}
 
 @inline
 function register(b: usize, d: usize, off: u32, value: u32): void {
@@ -75,18 +82,20 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
   const bar = load<u32>(d, E1000Driver.BAR_VA);
   const line = load<u32>(functionRecord(b, fn), FunctionRecord.INTX_LINE);
   const batch = load<u32>(run, ForwardRun.BATCH);
+  const budget = load<u32>(run, ForwardRun.BUDGET) == 0 ? UNLIMITED : load<u32>(run, ForwardRun.BUDGET);
   let done: u32 = 0;
   let offered: u32 = 0;
   let idle: u32 = 0;
   while (done < packets && idle < PATIENCE) {
-    if (offered == done) {
+    // more than was offered when frames had been under way before the run
+    if (offered <= done) {
       if (traceFull(b)) break;
-      const more = min<u32>(burst(run, batch), packets - offered);
+      const more = min<u32>(burst(run, batch), packets - done);
       store<u64>(link, load<u64>(link, Link.LIMIT) + more, Link.LIMIT);
-      offered += more;
+      offered = done + more;
       workRequest(b, fn);
     }
-    serviceRun(b, load<u64>(b, State.NOW), UNLIMITED);
+    serviceAll(b, load<u64>(b, State.NOW), budget);
     if (intxAsserted(b, line)) {
       count(b, Counter.DRIVER_INTERRUPTS);
       guestLoad(b, dom, bar + E1000.ICR, 4);
@@ -116,13 +125,13 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
     register(b, d, E1000.IMS, E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
     const rate = load<u32>(link, Link.RATE_MBPS);
     const now = load<u64>(b, State.NOW) + (rate == 0 ? 0 : wire * 8000 / rate);
-    serviceRun(b, now, UNLIMITED);
+    serviceAll(b, now, budget);
     dmaTimer(b, m);
     done += taken;
     idle = taken == 0 ? idle + 1 : 0;
   }
   // the last frames go out, and their buffers come back
-  serviceRun(b, load<u64>(b, State.NOW), UNLIMITED);
+  serviceAll(b, load<u64>(b, State.NOW), budget);
   e1000Clean(b, d);
   return done;
 }

@@ -7,6 +7,7 @@ import { BarKind, BarRecord, DevicePage, PageKind, State, StateSize } from '../s
 import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../bus/functions';
 import { intxLevel } from '../irq/intx';
 import { vectorsForget } from '../irq/vectors';
+import { callBack, callOut } from '../memory/lock';
 import { journalClear } from '../dma/journal';
 
 /** For WRITE and RESET the answer means nothing; RESET has no BAR, offset and lanes. It never throws. */
@@ -54,11 +55,9 @@ function fail(b: usize, fn: u32): void {
 
 function call(b: usize, fn: u32, what: HostCall, bar: u32, off: u32, value: u32, lanes: u32): u32 {
   // a handler that calls the engine is told BUSY; that is its own status, not the guest's
-  const status = load<u32>(b, State.RESULT_STATUS);
-  const high = load<u32>(b, State.RESULT_HI);
+  const results = callOut();
   const answer = hostAccess(fn, what, bar, off, value, lanes);
-  store<u32>(b, status, State.RESULT_STATUS);
-  store<u32>(b, high, State.RESULT_HI);
+  callBack(results);
   if (failed(b, fn)) {
     fail(b, fn);
     return 0xffffffff;

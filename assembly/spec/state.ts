@@ -1,7 +1,7 @@
 /**
  * Layout of the engine's state: one run of bytes at a base given to `init`.
  *
- *   0x00000  placement   where the RAM windows lie in the linear memory; not part of a snapshot
+ *   0x00000  placement   where the RAM windows lie in the linear memory, and the lock; not part of a snapshot
  *   0x01000  the slice   everything else: header, pool offsets, counters, fixed tables
  *   0x20000  pools       sized by the options, found through the header's offsets
  *
@@ -10,6 +10,8 @@
 export const enum State {
   /** 16 linear addresses of RAM windows; the only linear addresses kept. */
   PLACEMENT = 0x0000,
+  /** 1 while a call is in the engine; shared with other threads, in a cache line of its own. */
+  LOCK = 0x0800,
   SLICE = 0x1000,
 
   MAGIC = 0x1000,

@@ -4,7 +4,7 @@ import {
 } from '../../assembly/spec/e1000';
 import { Pci, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { DmaMapper, type DmaOptions, type Guest } from './guest';
+import { type DmaDocument, DmaMapper, type DmaOptions, type Guest } from './guest';
 
 export interface E1000Options {
   dma: Omit<DmaOptions, 'mask'>;
@@ -16,6 +16,16 @@ export interface E1000Options {
   bufferSize?: 256 | 512 | 1024 | 2048;
   /** Leaves the FCS off received frames. */
   stripFcs?: boolean;
+}
+
+export interface E1000Document {
+  off: number;
+  bar: number;
+  mac: number[];
+  ring: number;
+  rxRing: number;
+  txRing: number;
+  dma: DmaDocument;
 }
 
 const DMA_MASK = 2 ** 32 - 1;
@@ -41,8 +51,20 @@ export class E1000Driver {
   readonly txRing: number;
   readonly #guest: Guest;
 
-  constructor(guest: Guest, routing: number, options: E1000Options) {
+  /** With `resume`, goes on where the driver of a snapshot was; the device is not touched. */
+  constructor(guest: Guest, routing: number, options: E1000Options | { resume: E1000Document }) {
     this.#guest = guest;
+    if ('resume' in options) {
+      const { resume } = options;
+      this.dma = new DmaMapper(guest, resume.dma);
+      this.off = resume.off;
+      this.bar = resume.bar;
+      this.mac = Uint8Array.from(resume.mac);
+      this.ring = resume.ring;
+      this.rxRing = resume.rxRing;
+      this.txRing = resume.txRing;
+      return;
+    }
     this.ring = options.ring ?? 256;
     if (this.ring % 8 !== 0 || this.ring < 8 || this.ring > Block.RING_MAX) {
       throw new PortcullisError('BAD_RING', `a ring of ${this.ring} descriptors; it must be a multiple of 8 from 8 to 256`);
@@ -66,6 +88,18 @@ export class E1000Driver {
     this.#startTransmit();
     this.#startReceive(options);
     this.write(E1000.IMS, E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
+  }
+
+  /** What `resume` takes, in a machine restored from a snapshot of this one. */
+  save(): E1000Document {
+    const { off, bar, ring, rxRing, txRing } = this;
+    return { off, bar, mac: [...this.mac], ring, rxRing, txRing, dma: this.dma.save() };
+  }
+
+  /** Gives the driver's part of the engine's state back; the device must be the domain's no more. */
+  release(): void {
+    this.#guest.engine.heap.give(this.off, Block.SIZE);
+    this.dma.release();
   }
 
   read(off: number): number {

@@ -71,6 +71,8 @@ export interface EngineExports {
   registerRead(fn: number, bar: number, off: number, width: number): number;
   registerWrite(fn: number, bar: number, off: number, width: number, lo: number, hi: number): void;
   requestService(fn: number): void;
+  resultHigh(): number;
+  resultStatus(): number;
   service(now: number, budget: number): number;
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
   systemReset(): void;
@@ -83,11 +85,22 @@ export interface EngineExports {
   windowUnmap(firstMfn: number): number;
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+let plain: Promise<WebAssembly.Module> | undefined;
+let shared: Promise<WebAssembly.Module> | undefined;
 
 /** The engine's bytes, as in `portcullis/engine.wasm`. */
 export function engineBytes(): Uint8Array {
   return wasmBytes;
+}
+
+/** Whether a memory can be given to other threads. The buffer of one that came from another realm is no instanceof. */
+export function isShared(memory: WebAssembly.Memory): boolean {
+  return Object.prototype.toString.call(memory.buffer) === '[object SharedArrayBuffer]';
+}
+
+async function compileShared(): Promise<WebAssembly.Module> {
+  const { sharedBytes } = await import('./shared-artefact');
+  return WebAssembly.compile(sharedBytes as BufferSource);
 }
 
 /**
@@ -103,10 +116,14 @@ export interface EngineImports {
 /** Imports of an engine without file windows and devices in TypeScript: nothing is ever asked. */
 const NO_HOST: EngineImports = { hostAccess: () => -1, windowRead: () => 1, windowWrite: () => 1 };
 
-/** Instantiates the engine on a memory. The module is compiled once and kept. */
-export async function instantiate(memory: WebAssembly.Memory,
-  imports: EngineImports = NO_HOST): Promise<EngineExports> {
-  compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
-  const instance = await WebAssembly.instantiate(await compiled, { env: { memory, ...imports } });
+/**
+ * Instantiates the engine on a memory: a shared memory and one that is not need each its own artefact. A module is
+ * compiled once and kept. A second thread does the same on the same memory, and then calls `init` with the base.
+ */
+export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_HOST): Promise<EngineExports> {
+  const module = isShared(memory)
+    ? shared ??= compileShared()
+    : plain ??= WebAssembly.compile(wasmBytes as BufferSource);
+  const instance = await WebAssembly.instantiate(await module, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;
 }

@@ -47,11 +47,14 @@ interface TraceEngine {
 /** The engine's event trace. Off, it costs next to nothing; on, events are records in memory until they are drained. */
 export class EventTrace {
   readonly #engine: TraceEngine;
-  #records = 0;
-  #capacity = 0;
+  #records: number;
+  #capacity: number;
 
+  /** The trace that the state has, if it comes from a snapshot. */
   constructor(engine: TraceEngine) {
     this.#engine = engine;
+    this.#records = engine.word(State.TRACE + Trace.RECORDS);
+    this.#capacity = engine.word(State.TRACE + Trace.CAPACITY);
   }
 
   start(options: TraceOptions = {}): void {

@@ -10,6 +10,7 @@ import {
 } from '../../assembly/spec/state';
 import { E1000_IO_REGISTERS, E1000_REGISTERS } from '../../src/devices/e1000/registers';
 import { pageCells, type RegisterTable } from '../../src/devices/register-table';
+import { artefactFile, newMemory } from './artefact';
 
 const MEMORY_PAGES = 160;
 const BASE = 0x100000;
@@ -23,8 +24,6 @@ export const MAC = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
 
 type Calls = Record<string, (...args: number[]) => number>;
 
-const module = new WebAssembly.Module(readFileSync('build/engine.wasm'));
-
 export class BareNic {
   readonly view: DataView;
   readonly bytes: Uint8Array;
@@ -37,7 +36,8 @@ export class BareNic {
   private readonly config: number;
 
   constructor() {
-    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES });
+    const memory = newMemory(MEMORY_PAGES * 65536);
+    const module = new WebAssembly.Module(readFileSync(artefactFile()));
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
     const env = { memory, windowRead: () => 1, windowWrite: () => 1, hostAccess: () => -1 };

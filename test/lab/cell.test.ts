@@ -6,11 +6,13 @@ import { Cell } from '../../src/lab/cell';
 import { setupOf } from '../../src/lab/matrix';
 import type { Owner } from '../../src/lab/result';
 import type { PolicyName } from '../../src/lab/cost/index';
+import { newMemory } from '../helpers/artefact';
 
 const stream = { name: '600', store: generateStore('600-byte frames', 600, 256, 3), packets: 512 };
 
 async function cellOf(owner: Owner, policy: PolicyName, seed: number, mode?: 'guest-frame'): Promise<Cell> {
-  return Cell.create(setupOf(owner, policy), stream, { seed, batch: 32, allocator: 'magazine', ...(mode ? { mode } : {}) });
+  return Cell.create(setupOf(owner, policy), stream,
+    { seed, batch: 32, allocator: 'magazine', memory: newMemory(), ...(mode ? { mode } : {}) });
 }
 
 function ramDigest(cell: Cell): string {

@@ -5,6 +5,7 @@ import { type Engine, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import { bdfOf, formatBdf } from '../../pci/bdf';
 import { type Domain, type DomainKind, EVTCHN_PENDING, SHARED_INFO_PFN, type Translation, guestPage } from './domain';
+import { type HypervisorDocument, domainDocument, domainFrom } from './document';
 import { HypercallError } from './errors';
 import { IommuDriver, VTD_MFN } from './iommu';
 import { RangeSet } from './rangeset';
@@ -34,10 +35,23 @@ export class Hypervisor {
   readonly #functions = new Map<number, number>();
   #nextDomid = 0;
 
-  /** With `iommu`, the unit is brought up: its register page must be in place. */
-  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean }) {
+  /**
+   * With `iommu`, the unit is brought up: its register page must be in place. With `saved`, the engine's state is that
+   * of a snapshot, and nothing is touched.
+   */
+  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean },
+    saved?: HypervisorDocument) {
     this.engine = engine;
     this.#free = [];
+    if (saved !== undefined) {
+      for (const domain of saved.domains) this.#domains.set(domain.domid, domainFrom(domain));
+      for (const mfn of saved.free) this.#free.push(mfn);
+      for (const { vector, ...target } of saved.vectors) this.#vectors.set(vector, target);
+      for (const [routing, fn] of saved.functions) this.#functions.set(routing, fn);
+      this.#nextDomid = saved.nextDomid;
+      this.iommu = saved.iommu && new IommuDriver(engine, saved.iommu);
+      return;
+    }
     // the first frames stay nobody's, as firmware keeps them: a zero descriptor hits nothing of a domain, and the
     // machine's one OS begins at a superpage
     for (let mfn = engine.frames - 1; mfn >= FIRMWARE_FRAMES; mfn--) {
@@ -45,6 +59,16 @@ export class Hypervisor {
     }
     if (options.scattered) new Random(options.seed).shuffle(this.#free);
     this.iommu = options.iommu ? new IommuDriver(engine) : undefined;
+  }
+
+  /** What is known here and not in the engine's state, as plain data. */
+  save(): HypervisorDocument {
+    return {
+      domains: this.domains.map(domainDocument), free: [...this.#free],
+      vectors: [...this.#vectors].map(([vector, target]) => ({ vector, ...target })),
+      functions: [...this.#functions], nextDomid: this.#nextDomid,
+      ...(this.iommu && { iommu: this.iommu.save() }),
+    };
   }
 
   get domains(): Domain[] {
@@ -215,6 +239,8 @@ export class Hypervisor {
   deviceAdd(routing: number, fn: number): void {
     this.engine.host.requireOutside('call the hypervisor');
     this.#functions.set(routing, fn);
+    // a bus's context table comes with its first device, and stays
+    this.iommu?.prepareBus(routing >> 8);
   }
 
   deviceRemove(routing: number): void {
