@@ -271,7 +271,7 @@ function interrupts(reader: Reader, hypervisor: Hypervisor, entries: Entries): v
     if (low === 0 && high === 0) continue;
     entries.set(`${reader.function(fn)} vectors pending`, `${high.toString(16)} ${low.toString(16)}`);
   }
-  for (const { vector, domid, port, routing } of hypervisor.save().vectors) {
+  for (const { vector, domid, port, routing } of hypervisor.vectors) {
     entries.set(`vector ${hex(vector)}`, `domain ${domid}, event ${port}, from ${formatBdf(bdfOf(routing))}`);
   }
 }
