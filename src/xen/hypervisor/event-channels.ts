@@ -16,6 +16,9 @@ export type PortStatus =
   | { status: 'virq'; vcpu: number; virq: number }
   | { status: 'ipi'; vcpu: number };
 
+/** In the order of EVTCHNSTAT_*. */
+const STATE_NAMES = ['closed', 'unbound', 'interdomain', 'pirq', 'virq', 'ipi'] as const;
+
 /** Virtual interrupts that each vCPU has its own of (public/xen.h): TIMER, DEBUG, XENOPROF, XENPMU. */
 const PER_VCPU = [0, 1, 7, 13];
 /** ARGO: one a domain, and of every domain; all others are the control domain's. */
@@ -344,6 +347,19 @@ export class EventChannels {
 
   // ---- the hypervisor's side
 
+  /** Ports of a domain that are open, and what they are, as text. */
+  open(domain: Domain): Array<[port: number, text: string]> {
+    const open: Array<[number, string]> = [];
+    for (let port = 1; this.#valid(domain, port); port++) {
+      const { state, xen, vcpu, remote, data } = this.#read(domain.slot, port);
+      if (state === PortState.CLOSED) continue;
+      const far = state === PortState.UNBOUND || state === PortState.INTERDOMAIN ? `, of domain ${remote}` : '';
+      const number = state === PortState.IPI || state === PortState.UNBOUND ? '' : ` ${data & PortRecord.NUMBER_MASK}`;
+      open.push([port, `${STATE_NAMES[state]}${number}${far}, vCPU ${vcpu}${xen ? ', the hypervisor\'s' : ''}`]);
+    }
+    return open;
+  }
+
   /** Whether an event has come on a port of the hypervisor's own since it was asked last. */
   takeForXen(domid: number, port: number): boolean {
     const off = this.#block(this.#table.domain(domid).slot) + port * StateSize.PORT_RECORD;
@@ -398,8 +414,7 @@ export class EventChannels {
   }
 
   #writeStatus(view: DataView, status: PortStatus): void {
-    const numbers = ['closed', 'unbound', 'interdomain', 'pirq', 'virq', 'ipi'];
-    view.setUint32(8, numbers.indexOf(status.status), true);
+    view.setUint32(8, STATE_NAMES.indexOf(status.status), true);
     if (status.status === 'closed') return;
     view.setUint32(12, status.vcpu, true);
     if (status.status === 'unbound' || status.status === 'interdomain') view.setUint16(16, status.dom, true);

@@ -1,7 +1,7 @@
 // Grant tables (public/grant_table.h): the control plane. It owns the tables' frames, their size and version; entries
 // are the guest's, and mapping and copying are the data plane's (assembly/ring/grant-*.ts).
 import { DomId, MapEntry } from '../../../assembly/spec/machine';
-import { FrameKind, GrantBlock, State } from '../../../assembly/spec/state';
+import { ActiveGrant, FrameKind, GrantBlock, Maptrack, State, StateSize } from '../../../assembly/spec/state';
 import { GntMap, GrantEntry, GrantOp, GrantStatus, Gtf } from '../../../assembly/spec/xen';
 import { type Engine, grantBlockSize } from '../../engine/index';
 import { CONTROL_DOMAIN, type Domain, type DomainTable } from './domain';
@@ -382,8 +382,22 @@ export class GrantTables {
   }
 
   /** Mappings of others' grants that a domain has. */
-  mappings(domain: Domain): number {
-    return this.#word(domain, GrantBlock.HANDLES_USED);
+  mapped(domain: Domain): Array<{ handle: number; ref: number; mfn: number }> {
+    const limit = this.#engine.word(State.MAPTRACK_LIMIT);
+    const first = this.#engine.word(State.POOL_MAPTRACK) + domain.slot * limit * StateSize.MAPTRACK_ENTRY;
+    const found: Array<{ handle: number; ref: number; mfn: number }> = [];
+    for (let handle = 0; handle < this.#word(domain, GrantBlock.MAX_HANDLES); handle++) {
+      const track = first + handle * StateSize.MAPTRACK_ENTRY;
+      const index = this.#engine.word(track + Maptrack.ACTIVE);
+      if (index === 0) continue;
+      const active = this.#engine.word(State.POOL_ACTIVE) + (index - 1) * StateSize.ACTIVE_GRANT;
+      found.push({ handle, ref: this.#engine.word(track + Maptrack.REF), mfn: this.#engine.word(active + ActiveGrant.MFN) });
+    }
+    return found;
+  }
+
+  refsInUse(domain: Domain): number[] {
+    return Array.from({ length: this.entries(domain) }, (_, ref) => ref).filter((ref) => this.inUse(domain, ref));
   }
 }
 
