@@ -45,6 +45,28 @@ const MUTANTS = [
     find: 'if (spent >= limit || traceFull(b)) {', replace: 'if (traceFull(b)) {',
     test: 'test/paths/service.test.ts', fails: 'a call of service ends with its budget, and the next one goes on',
   },
+  {
+    guard: 'granted domain', file: 'assembly/ring/grant-entries.ts',
+    find: '(!mapping && type == Gtf.TRANSITIVE)) && head >> 16 == domid;', replace: '(!mapping && type == Gtf.TRANSITIVE));',
+    test: 'test/xen/grants/grants.test.ts', fails: 'every way to be refused, in the order that Xen asks',
+  },
+  {
+    guard: 'granted frame', file: 'assembly/ring/grant-entries.ts',
+    find: 'return frameIsOwnRam(b, mfn, load<u32>(record, DomainRecord.DOMID)) && framePtr', replace: 'return framePtr',
+    test: 'test/xen/grants/property.test.ts', fails: 'any sequence is as the model says, and leaves nothing behind',
+  },
+  {
+    guard: 'unmapped grant', file: 'assembly/ring/grant-map.ts',
+    find: 'if (!withdrawn && entry != mapEntryOf(mfn, mmio, (flags & GntMap.READONLY) == 0)) return -GrantStatus.GENERAL_ERROR;',
+    replace: '',
+    test: 'test/xen/grants/grants.test.ts', fails: 'an unmap must name what is mapped: address, rights and bus address',
+  },
+  {
+    guard: 'event port of Xen', file: 'assembly/ring/events.ts',
+    find: 'if (load<u8>(record, PortRecord.STATE) & PortRecord.XEN) return refused(b);', replace: '',
+    test: 'test/xen/events/events.test.ts',
+    fails: 'a port of the hypervisor\'s own is not the guest\'s to touch, and takes events without it',
+  },
 ];
 
 /** Builds the engine without the guard; the path of its wasm. */

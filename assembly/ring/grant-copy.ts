@@ -61,7 +61,8 @@ function claimEntry(b: usize, slot: u32, ref: u32, write: bool, transitive: bool
   let length: u32 = Machine.PAGE_SIZE;
   if (load<u32>(grantBlock(b, slot), GrantBlock.VERSION) == 1) frame = load<u32>(entry, GrantEntry.V1_FRAME);
   else {
-    const head = load<u32>(entry);
+    // what was checked, not what stands there by now
+    const head = load<u32>(b, State.GRANT_HEAD);
     const part = load<u32>(entry, GrantEntry.V2_PAGE_OFF);
     frame = load<u64>(entry, GrantEntry.V2_FRAME);
     if ((head & Gtf.TYPE_MASK) == Gtf.TRANSITIVE) return claimOther(b, slot, part & 0xffff, <u32>frame, write, transitive);

@@ -93,7 +93,7 @@ function permits(head: u32, domid: u32, mapping: bool): bool {
 
 /**
  * Marks an entry as in use: the entry is checked in the same step that marks it. One that is `pinned` was checked when
- * it was pinned; of it only the right to write is asked.
+ * it was pinned; of it only the right to write is asked. GRANT_HEAD has what was checked.
  */
 export function grantMark(b: usize, slot: u32, ref: u32, domid: u32, pinned: bool, write: bool, mapping: bool): i32 {
   const marks: u32 = write ? Gtf.READING | Gtf.WRITING : Gtf.READING;
@@ -107,6 +107,7 @@ export function grantMark(b: usize, slot: u32, ref: u32, domid: u32, pinned: boo
       if (write && (head & Gtf.READONLY) != 0) return -GrantStatus.GENERAL_ERROR;
       const seen = compareExchange(entry, head, head | marks);
       if (seen == head) {
+        store<u32>(b, head, State.GRANT_HEAD);
         frameDirty(b, markMfn(b, slot, ref));
         return 0;
       }
@@ -122,6 +123,7 @@ export function grantMark(b: usize, slot: u32, ref: u32, domid: u32, pinned: boo
   frameDirty(b, markMfn(b, slot, ref));
   // the guest revokes by clearing the flags and then looking at the status: so look at the flags again after marking
   const again = (entry & 3) == 0 ? atomic.load<u32>(entry) : load<u32>(entry);
+  store<u32>(b, again, State.GRANT_HEAD);
   const lost = (!pinned && !permits(again, domid, mapping)) || (write && (again & Gtf.READONLY) != 0);
   if (!lost) return 0;
   grantUnmark(b, slot, ref, pinned ? Gtf.WRITING : marks);

@@ -99,6 +99,8 @@ export const enum State {
   /** What the last `grantMap` gave: handle, machine frame. */
   GRANT_HANDLE = 0x1320,
   GRANT_MFN = 0x1324,
+  /** First word of the entry that `grantMark` has let in, as it was then. */
+  GRANT_HEAD = 0x1328,
   /** One element of a grant_table_op, copied once from the guest's memory. */
   GRANT_SCRATCH = 0x1340,
 
