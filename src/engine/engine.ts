@@ -336,6 +336,8 @@ interface Place {
   base: number;
   ram: number;
   stateSize: number;
+  /** The host's: something may lie there. */
+  lent: boolean;
 }
 
 /** Finds the place that a host gives, and checks it; nothing is written yet. */
@@ -352,10 +354,12 @@ function takePlace(host: EngineHost, stateSize: number, frames: number): Place {
   const end = Math.max(base + stateSize, ram + ramSize);
   const memory = host.memory ?? newMemory(end);
   if (end > memory.buffer.byteLength) growMemory(memory, end);
-  return { memory, base, ram, stateSize };
+  return { memory, base, ram, stateSize, lent: host.memory !== undefined };
 }
 
-function clear({ memory, base, ram, stateSize }: Place, frames: number): void {
+/** Memory that the engine has made is zero, and clearing it would make the system back all of it. */
+function clear({ memory, base, ram, stateSize, lent }: Place, frames: number): void {
+  if (!lent) return;
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(0, base, base + stateSize);
   bytes.fill(0, ram, ram + frames * PAGE);
