@@ -166,6 +166,7 @@ export class Engine {
     matchWindows(snapshot.document.windows, host.windows ?? []);
     check?.();
     const place = takePlace(host, size, options.frames);
+    checkWindows(place, options.frames, host.windows ?? []);
     const windows = new Windows();
     const functions = new HostFunctions();
     const exports = await instantiate(place.memory, { ...windows.imports, ...functions.imports });
@@ -369,6 +370,19 @@ function open(exports: EngineExports, { base }: Place): void {
   if (exports.init(base) === 0) return;
   throw new PortcullisError('ENGINE_MEMORY',
     `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
+}
+
+/** Linear windows of a restored engine must lie in the memory, and on nothing of the engine's own. */
+function checkWindows({ memory, base, ram, stateSize }: Place, frames: number, windows: readonly WindowOptions[]): void {
+  for (const window of windows) {
+    if (window.kind !== 'linear') continue;
+    const [start, end] = [window.offset, window.offset + window.frames * PAGE];
+    const over = (from: number, size: number): boolean => start < from + size && end > from;
+    if (Number.isInteger(start) && start > 0 && end <= memory.buffer.byteLength && !over(base, stateSize)
+      && !over(ram, frames * PAGE)) continue;
+    throw new PortcullisError('SNAPSHOT_WINDOWS', `the window at machine frame ${window.firstMfn} cannot lie at ${start}: it must `
+      + `be within the memory's ${memory.buffer.byteLength} bytes, and not over state or RAM`, { ...window });
+  }
 }
 
 function checkPlace(name: string, value: number, align: number): void {
