@@ -8,7 +8,7 @@ export {
 } from './paths/abi';
 export {
   dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap, driverBufferGive, forwardRun, forwardStart, functionDmaRead,
-  functionDmaRepeat, functionDmaWrite, guestInRepeat, guestLoadRepeat, guestStoreRepeat, invalidate, ioDomainCreate,
+  functionDmaRepeat, functionDmaScatter, functionDmaWrite, guestInRepeat, guestLoadRepeat, guestStoreRepeat, invalidate, ioDomainCreate,
   ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap, iovaGive, iovaTake,
   receiveRun,
 } from './paths/abi-dma';

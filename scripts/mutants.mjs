@@ -7,7 +7,7 @@ import { root } from './files.mjs';
 import { runNode } from './run.mjs';
 import { ensureBuilt, ensureInstalled, main, SetupError } from './setup.mjs';
 
-const MUTANTS = [
+export const MUTANTS = [
   {
     guard: 'translation', file: 'assembly/dma/dma.ts',
     find: 'if (load<u32>(b + State.IOMMU, IommuState.ENABLED) == 0) return busAddr;', replace: 'return busAddr;',
@@ -36,8 +36,9 @@ const MUTANTS = [
   },
   {
     guard: 'private copy', file: 'assembly/devices/e1000/transmit.ts',
-    find: 'const report = (command & E1000Txd.COMMAND_RS) != 0;',
-    replace: 'dmaRead(b, fn, address, E1000Txd.SIZE_OF, descriptor);\n  const report = (command & E1000Txd.COMMAND_RS) != 0;',
+    find: 'const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);',
+    replace: 'dmaRead(b, fn, descriptorAt(ringBase(block, E1000.TDBAL), head), E1000Txd.SIZE_OF, descriptor);\n'
+      + '  const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);',
     test: 'test/contract/private-copy.test.ts', fails: 'a descriptor is fetched once, and its copy decides',
   },
   {
@@ -95,7 +96,10 @@ async function failures(test, wasm) {
   return code === 0 ? [] : names.length > 0 ? names : ['(the whole file)'];
 }
 
-main(async () => {
+/** Whether this file is what Node was asked to run. */
+const isCommand = process.argv[1] !== undefined && path.resolve(process.argv[1]) === import.meta.filename;
+
+if (isCommand) main(async () => {
   ensureInstalled();
   ensureBuilt({ fast: true });
   let survived = 0;

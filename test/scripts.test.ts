@@ -1,5 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import fs from 'node:fs';
+import { MUTANTS } from '../scripts/mutants.mjs';
 import { countFrames } from '../scripts/pcap.mjs';
 import { nodeComplaint, packagesThatDiffer } from '../scripts/setup.mjs';
 import { addTo, closingLine, countFile, exitCodeOf, newTally } from '../scripts/test-results.mjs';
@@ -95,6 +97,15 @@ test('frames of a capture are counted in both byte orders, and a cut is noticed'
   assert.throws(() => countFrames(cut.subarray(0, 24 + 76 + 10)), /frame 2 is cut off/);
   assert.throws(() => countFrames(capture(true, 0x0a0d0d0a, 60)), /magic/);
   assert.throws(() => countFrames(new Uint8Array(10)), /shorter/);
+});
+
+test('every guard that the mutants take out stands once, and the test that misses it exists', () => {
+  for (const { guard, file, find, test: path, fails } of MUTANTS) {
+    assert.is(fs.readFileSync(file, 'utf8').split(find).length, 2, guard);
+    const text = fs.readFileSync(path, 'utf8');
+    // a name may be put together of a device's and the rest
+    assert.ok(text.includes(fails) || text.includes(fails.replace(/^\w+ /, '${name} ')), `${guard}: ${fails}`);
+  }
 });
 
 test.run();

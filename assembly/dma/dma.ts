@@ -3,12 +3,12 @@
 //
 // A faulted read gives ones, never stale bytes; a faulted write changes nothing. The pieces before the fault are
 // done, those after it are not. PENDING: something further on cannot take the bytes now; the device leaves its step
-// as it was and does it again later, which repeats writes with equal bytes.
+// as it was and does it again later, which repeats writes to memory with equal bytes, and those to peers not at all.
 import { Machine, WindowKind } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
-import { DmaSpace, FunctionFlag, FunctionRecord, State, WindowRecord } from '../spec/state';
+import { DmaSpace, FunctionFlag, FunctionRecord, State, StateSize, WindowRecord } from '../spec/state';
 import { TraceCategory } from '../spec/trace';
 import { count, countBy, fillOnes } from '../memory/state';
 import { trace, traceDetail } from '../memory/trace';
@@ -21,7 +21,7 @@ import { functionRecord } from '../bus/functions';
 import { NO_TRANSLATION, translate } from '../iommu/translate';
 import { interruptRequest } from '../irq/remap';
 import { journalRequest } from './journal';
-import { decodeAt, peerRead, peerWrite } from './peer';
+import { decodeAt, peerEntries, peerHasRoom, peerRead, peerWrite } from './peer';
 
 const PAGE: u32 = Machine.PAGE_SIZE;
 /** DMA in flight of one request at most: a device asks for less. */
@@ -209,6 +209,11 @@ function readPieces(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): Stat
 }
 
 function writePieces(b: usize, fn: u32, busAddr: u64, len: u32, src: usize): Status {
+  // outside a step nobody remembers what was queued, so it must be possible to queue all of it at once
+  if (load<u32>(functionRecord(b, fn), FunctionRecord.IN_STEP) == 0) {
+    const entries = peerEntries(len) + (len >> Machine.PAGE_SHIFT) + 2;
+    if (entries <= <u32>StateSize.PEERS && !peerHasRoom(b, entries)) return Status.PENDING;
+  }
   let worst: Status = Status.OK;
   let done: u32 = 0;
   while (done < len) {
@@ -222,6 +227,11 @@ function writePieces(b: usize, fn: u32, busAddr: u64, len: u32, src: usize): Sta
     done += part;
   }
   return worst;
+}
+
+// exported to stay out of the fast path
+export function stepWaits(b: usize, fn: u32): void {
+  store<u32>(functionRecord(b, fn), 1, FunctionRecord.STEP_WAITS);
 }
 
 /** Reads `len` bytes (at most DMA_MAX) at a bus address into `dst`, which is engine state. */
@@ -238,7 +248,8 @@ export function dmaRead(b: usize, fn: u32, busAddr: u64, len: u32, dst: usize): 
     status = readPiece(b, fn, busAddr, len, dst);
     if (status == Status.FAULT) fillOnes(dst, len);
   } else status = readPieces(b, fn, busAddr, len, dst);
-  if (status != Status.PENDING) trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, status));
+  if (status == Status.PENDING) stepWaits(b, fn);
+  else trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, false, status));
   return status;
 }
 
@@ -250,6 +261,7 @@ export function dmaWrite(b: usize, fn: u32, busAddr: u64, len: u32, src: usize):
   countBy(b, Counter.DMA_WRITE_BYTES, len);
   const status = isOnePiece(busAddr, len)
     ? writePiece(b, fn, busAddr, len, src) : writePieces(b, fn, busAddr, len, src);
-  if (status != Status.PENDING) trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, status));
+  if (status == Status.PENDING) stepWaits(b, fn);
+  else trace(b, TraceCategory.DMA, fn, busAddr, len, traceDetail(0, true, status));
   return status;
 }

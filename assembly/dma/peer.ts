@@ -4,27 +4,65 @@
 import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import { Status } from '../spec/status';
-import { CellFlag, DecodeEntry, DevicePage, PageKind, Peer, PeerEntry, State, StateSize } from '../spec/state';
+import {
+  BarRecord, CellFlag, DecodeEntry, DevicePage, FunctionRecord, PageKind, Peer, PeerEntry, State, StateSize,
+} from '../spec/state';
 import { count, fillOnes } from '../memory/state';
-import { cellAt, barRecord } from '../bus/functions';
+import { barRecord, cellAt, functionRecord } from '../bus/functions';
 import { cellFlags, cellLoad } from '../bus/cells';
 import { decodeEntry, sharedFind } from '../bus/decode';
-import { BarRecord } from '../spec/state';
 
 @inline
 function entryPtr(b: usize, running: u32): usize {
   return b + State.PEER + Peer.ENTRIES + (running & (StateSize.PEERS - 1)) * StateSize.PEER_ENTRY;
 }
 
-/** Queues a write; PENDING, with nothing queued, when there is no room for all of it. */
-export function peerWrite(b: usize, fn: u32, mpa: u64, len: u32, src: usize): Status {
+/** Entries that a write takes. */
+@inline
+export function peerEntries(len: u32): u32 {
+  return (len + PeerEntry.DATA_MAX - 1) / PeerEntry.DATA_MAX;
+}
+
+/** Whether so many entries find room now. */
+@inline
+export function peerHasRoom(b: usize, entries: u32): bool {
   const queue = b + State.PEER;
-  const entries = (len + PeerEntry.DATA_MAX - 1) / PeerEntry.DATA_MAX;
-  let tail = load<u32>(queue, Peer.TAIL);
-  if (tail - load<u32>(queue, Peer.HEAD) + entries > <u32>StateSize.PEERS) {
+  return load<u32>(queue, Peer.TAIL) - load<u32>(queue, Peer.HEAD) + entries <= <u32>StateSize.PEERS;
+}
+
+/** A step of a function begins: from its first piece on. */
+@inline
+export function peerStepStart(b: usize, fn: u32): void {
+  const record = functionRecord(b, fn);
+  store<u32>(record, 1, FunctionRecord.IN_STEP);
+  store<u32>(record, 0, FunctionRecord.PEER_CURSOR);
+  store<u32>(record, 0, FunctionRecord.STEP_WAITS);
+}
+
+/** It ends. One that has to wait is taken up again from its start, and must not write to a peer twice. */
+@inline
+export function peerStepEnd(b: usize, fn: u32): void {
+  const record = functionRecord(b, fn);
+  store<u32>(record, 0, FunctionRecord.IN_STEP);
+  if (load<u32>(record, FunctionRecord.STEP_WAITS) == 0) store<u32>(record, 0, FunctionRecord.PEER_DONE);
+}
+
+/** Queues a piece of at most 4 KiB; PENDING, with nothing queued, when there is no room for all of it. */
+export function peerWrite(b: usize, fn: u32, mpa: u64, len: u32, src: usize): Status {
+  const record = functionRecord(b, fn);
+  const step = load<u32>(record, FunctionRecord.IN_STEP) != 0;
+  if (step) {
+    const cursor = load<u32>(record, FunctionRecord.PEER_CURSOR);
+    store<u32>(record, cursor + 1, FunctionRecord.PEER_CURSOR);
+    // an earlier try of this step has queued it: registers must not feel it twice
+    if (cursor < load<u32>(record, FunctionRecord.PEER_DONE)) return Status.OK;
+  }
+  if (!peerHasRoom(b, peerEntries(len))) {
     count(b, Counter.PEER_STALLED);
     return Status.PENDING;
   }
+  const queue = b + State.PEER;
+  let tail = load<u32>(queue, Peer.TAIL);
   for (let done: u32 = 0; done < len; done += PeerEntry.DATA_MAX) {
     const part = min<u32>(len - done, PeerEntry.DATA_MAX);
     const entry = entryPtr(b, tail++);
@@ -34,6 +72,7 @@ export function peerWrite(b: usize, fn: u32, mpa: u64, len: u32, src: usize): St
     memory.copy(entry + PeerEntry.DATA, src + done, part);
   }
   store<u32>(queue, tail, Peer.TAIL);
+  if (step) store<u32>(record, load<u32>(record, FunctionRecord.PEER_CURSOR), FunctionRecord.PEER_DONE);
   count(b, Counter.PEER_WRITES);
   return Status.OK;
 }

@@ -6,7 +6,7 @@ import { IommuState, Vtd, VtdFsts, VtdInv } from '../spec/vtd';
 import { State } from '../spec/state';
 import { TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
-import { trace, traceDetail } from '../memory/trace';
+import { trace, traceDetail, traceFull } from '../memory/trace';
 import { frameDirty, framePtr } from '../memory/windows';
 import { workDone, workRequest } from '../bus/functions';
 import { cacheKill, cacheKillContexts, cacheKillRange, cacheTag } from './cache';
@@ -157,7 +157,7 @@ export function queueDrain(b: usize, budget: u32): bool {
   workDone(b, VTD_FUNCTION);
   while (head != tail && load<u32>(iommu, IommuState.QUEUE_ENABLED) != 0
     && (vtdGet(b, Vtd.FSTS) & (VtdFsts.IQE | VtdFsts.ITE)) == 0) {
-    if (budget == 0) {
+    if (budget == 0 || traceFull(b)) {
       workRequest(b, VTD_FUNCTION);
       vtdSet(b, Vtd.IQH, head << 4);
       return false;

@@ -29,12 +29,17 @@ function slotPtr(b: usize, table: u32, dfn: u64, level: u32): usize {
   return ptr == 0 ? 0 : ptr + ((<u32>(dfn >> <u64>(9 * (level - 1))) & 511) << 3);
 }
 
-function tableTake(b: usize): u32 {
+/** A table frame out of the domain's own share: one that maps all over the place takes none from the others. */
+function tableTake(b: usize, record: usize): u32 {
+  const used = load<u32>(record, IoDomainRecord.TABLES);
+  const quota = load<u32>(record, IoDomainRecord.QUOTA);
+  if (quota != 0 && used >= quota) return 0;
   const mfn = tableFrameTake(b);
   if (mfn == 0) return 0;
   const ptr = framePtr(b, mfn);
   if (ptr == 0) return 0;
   memory.fill(ptr, 0, Machine.PAGE_SIZE);
+  store<u32>(record, used + 1, IoDomainRecord.TABLES);
   return mfn;
 }
 
@@ -43,10 +48,11 @@ export function ioDomainCreate(b: usize, slot: u32, did: u32, owner: u32, levels
   if (slot >= <u32>Machine.IO_DOMAINS || did >= <u32>IommuState.DOMAIN_IDS || owner > <u32>DomId.NONE) return Status.RANGE;
   if (levels < 3 || levels > 5) return Status.RANGE;
   if (ioDomainPresent(b, slot)) return Status.IN_USE;
-  const root = tableTake(b);
-  if (root == 0) return Status.FULL;
   const record = ioDomainRecord(b, slot);
   memory.fill(record, 0, StateSize.IO_DOMAIN_RECORD);
+  const root = tableTake(b, record);
+  if (root == 0) return Status.FULL;
+  store<u32>(record, 0, IoDomainRecord.TABLES);
   store<u32>(record, 1, IoDomainRecord.PRESENT);
   store<u32>(record, did, IoDomainRecord.DID);
   store<u32>(record, root, IoDomainRecord.ROOT_MFN);
@@ -65,14 +71,14 @@ function entryFor(b: usize, record: usize, dfn: u64, level: u32, make: bool): us
     let pte = load<u64>(ptr);
     if ((pte & 3) == 0) {
       if (!make) return 0;
-      const next = tableTake(b);
+      const next = tableTake(b, record);
       if (next == 0) return 0;
       pte = <u64>next << Machine.PAGE_SHIFT | VtdPte.R | VtdPte.W;
       store<u64>(ptr, pte);
       count(b, Counter.PTES_WRITTEN);
     } else if ((pte & VtdPte.SP) != 0) {
       if (!make) return 0;
-      if (!superpageSplit(b, ptr, at)) return 0;
+      if (!superpageSplit(b, record, ptr, at)) return 0;
       pte = load<u64>(ptr);
     }
     table = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
@@ -81,9 +87,9 @@ function entryFor(b: usize, record: usize, dfn: u64, level: u32, make: bool): us
 }
 
 /** Replaces the superpage leaf at `ptr` by a table of 512 smaller leaves with the same rights. */
-function superpageSplit(b: usize, ptr: usize, level: u32): bool {
+function superpageSplit(b: usize, record: usize, ptr: usize, level: u32): bool {
   const pte = load<u64>(ptr);
-  const table = tableTake(b);
+  const table = tableTake(b, record);
   if (table == 0) return false;
   const step = <u64>1 << <u64>(Machine.PAGE_SHIFT + 9 * (level - 2));
   const flags = (pte & 3) | (level > 2 ? VtdPte.SP : 0);
@@ -104,6 +110,8 @@ function entryFind(b: usize, record: usize, dfn: u64): u64 {
   while (true) {
     const ptr = slotPtr(b, table, dfn, at);
     const pte = ptr == 0 ? 0 : load<u64>(ptr);
+    // there are no superpages above 1 GiB: such an entry was written by somebody else, and maps nothing
+    if ((pte & VtdPte.SP) != 0 && at > 3) return <u64>at << 32;
     if ((pte & 3) == 0 || at == 1 || (pte & VtdPte.SP) != 0) return <u64>at << 32 | ptr;
     table = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
     at--;
@@ -172,9 +180,8 @@ function largestLeaf(b: usize, record: usize, dfn: u32, mfn: u32, pages: u32): u
   for (let level: u32 = 3; level > 1; level--) {
     const whole = <u32>1 << (9 * (level - 1));
     if (((dfn | mfn) & (whole - 1)) != 0 || pages < whole) continue;
-    // only where no table hangs: one may be there, empty, from smaller pages
-    const ptr = entryFor(b, record, dfn, level, true);
-    if (ptr != 0 && load<u64>(ptr) == 0) return level;
+    // only where no table hangs: the gap that the page lies in must be as large as the leaf
+    if (<u32>(entryFind(b, record, dfn) >> 32) >= level) return level;
   }
   return 1;
 }
@@ -206,7 +213,8 @@ export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
     store<u64>(ptr, 0);
     count(b, Counter.PTES_WRITTEN);
     for (let i: u32 = 0; i < size; i++) frameRelease(b, mfn + i);
-    store<u64>(record, load<u64>(record, IoDomainRecord.LEAVES) - 1, IoDomainRecord.LEAVES);
+    const leaves = load<u64>(record, IoDomainRecord.LEAVES);
+    if (leaves != 0) store<u64>(record, leaves - 1, IoDomainRecord.LEAVES);
     at += size;
   }
   return Status.OK;

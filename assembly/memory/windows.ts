@@ -73,6 +73,19 @@ export function windowOffset(record: usize, mpa: u64): u64 {
   return mpa - (<u64>load<u32>(record, WindowRecord.FIRST_MFN) << Machine.PAGE_SHIFT);
 }
 
+/** Whether a stretch of linear memory is neither the engine's state nor another window's. */
+export function placeFree(b: usize, ptr: u32, frames: u32): bool {
+  const end = <u64>ptr + (<u64>frames << Machine.PAGE_SHIFT);
+  if (<u64>ptr < <u64>b + load<u32>(b, State.SIZE) && end > <u64>b) return false;
+  for (let i: u32 = 0; i < <u32>Machine.WINDOWS; i++) {
+    const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
+    const other = <u64>load<u32>(b + State.PLACEMENT + (i << 2));
+    const reach = <u64>load<u32>(record, WindowRecord.REACH) << Machine.PAGE_SHIFT;
+    if (other != 0 && <u64>ptr < other + reach && end > other) return false;
+  }
+  return true;
+}
+
 /**
  * Maps `frames` frames of RAM from `firstMfn` on: linear ones at linear address `ptr`, the other kinds at nothing of
  * this memory. Refused (RANGE) when it runs out of the memory, over 28 bits of mfn, over another window, or over what
@@ -86,6 +99,7 @@ export function windowMap(b: usize, firstMfn: u32, frames: u32, ptr: u32, kind: 
   if (overlaps(firstMfn, frames, Machine.ECAM_FIRST_MFN, Machine.ECAM_LAST_MFN)
     || overlaps(firstMfn, frames, Machine.VTD_MFN, Machine.VTD_MFN)
     || overlaps(firstMfn, frames, Machine.MSI_FIRST_MFN, Machine.MSI_LAST_MFN)) return Status.RANGE;
+  if (linear && !placeFree(b, ptr, frames)) return Status.RANGE;
   let free: i32 = -1;
   for (let i: i32 = 0; i < Machine.WINDOWS; i++) {
     const record = b + State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;

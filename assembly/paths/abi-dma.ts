@@ -6,7 +6,8 @@ import { busy, enter, leave, left } from '../memory/lock';
 import { functionPresent } from '../bus/functions';
 import * as tables from '../iommu/tables';
 import * as hypercall from '../iommu/hypercall';
-import { dmaRead, dmaWrite } from '../dma/dma';
+import { DMA_MAX, dmaRead, dmaWrite } from '../dma/dma';
+import { SCATTER_ENTRY, dmaScatter, scatterLength } from '../dma/scatter';
 import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
 import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
 import * as driver from '../drivers/e1000';
@@ -137,6 +138,21 @@ export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32):
   const b = enter();
   if (busy(b)) return Status.BUSY;
   return leave(b, heapRange(b, fn, len, src) ? writeOnce(b, fn, join(lo, hi), len, b + src) : Status.RANGE);
+}
+
+/**
+ * Gathers (`write` 0) or scatters (1): `list` is the heap offset of {bus address u64, length u32, 0} entries, at most
+ * 4096; their bytes lie one after the other at heap offset `off`.
+ */
+export function functionDmaScatter(fn: u32, list: u32, entries: u32, off: u32, write: u32): Status {
+  const b = enter();
+  if (busy(b)) return Status.BUSY;
+  let status: Status = Status.RANGE;
+  if (entries <= 4096 && heapRange(b, fn, entries * SCATTER_ENTRY, list)) {
+    const len = scatterLength(b + list, entries, DMA_MAX);
+    if (len <= DMA_MAX && heapRange(b, fn, len, off)) status = dmaScatter(b, fn, b + list, entries, b + off, write != 0);
+  }
+  return leave(b, status);
 }
 
 // one copy of the DMA's code for the entries above and below

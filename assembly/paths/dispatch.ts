@@ -11,6 +11,7 @@ import { intxLevel } from '../irq/intx';
 import { vectorReady, vectorsPending } from '../irq/vectors';
 import { journalClear, journalStart, journalWaits } from '../dma/journal';
 import { messageSend } from '../dma/message';
+import { peerStepEnd, peerStepStart } from '../dma/peer';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
 import { hostReset, hostStep } from './host';
 import {
@@ -85,7 +86,9 @@ export function deviceStep(b: usize, fn: u32, budget: u32): bool {
   // nothing can be new before the host has answered what the last try asked for
   if (journalWaits(b, fn)) return false;
   journalStart(b, fn);
+  peerStepStart(b, fn);
   const moved = messageOrModelStep(b, fn, budget);
+  peerStepEnd(b, fn);
   // a device in TypeScript takes its step later, and then says that it is done
   if (modelOf(b, fn) != Model.HOST) stepDone(b, fn);
   return moved;

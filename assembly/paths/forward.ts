@@ -104,7 +104,8 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
     let taken: u32 = 0;
     let wire: u64 = 0;
     e1000Clean(b, d);
-    while (taken < batch) {
+    // a lossless trace that is full ends the round: what has come stays on the ring for the next call
+    while (taken < batch && done + taken < packets && !traceFull(b)) {
       const va = e1000Receive(b, d);
       if (va == 0) break;
       const len = load<u32>(d, E1000Driver.RECEIVED_LEN);

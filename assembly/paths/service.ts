@@ -73,7 +73,8 @@ export function serviceRun(b: usize, now: u64, budget: u32): Service {
   const limit = <u64>(budget - debt);
   let fn = load<u32>(b, State.NEXT_FUNCTION);
   let idle: u32 = 0;
-  while (idle < <u32>Machine.FUNCTIONS) {
+  // a peer's write may be what a function waits for: none is left behind
+  while (idle < <u32>Machine.FUNCTIONS || peerPeek(b) != 0) {
     eventsSend(b);
     const spent = units(b) - start;
     // a full trace ends the batch like a spent budget, and nothing is lost

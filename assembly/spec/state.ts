@@ -338,6 +338,9 @@ export const enum IoDomainRecord {
   OWNER = 16,
   /** Leaves present now (u64). */
   LEAVES = 24,
+  /** Table frames in use beside the root, and how many there may be; the control plane sets the second. */
+  TABLES = 32,
+  QUOTA = 36,
 }
 
 /** A PCI function; slot 0 is the VT-d unit, which has registers but no config space. */
@@ -389,6 +392,11 @@ export const enum FunctionRecord {
   EXP_CAP = 396,
   /** Offset of the journal of requests to message windows, or 0. */
   JOURNAL = 480,
+  /** In a step: 1. Pieces written to peers so far in this try, pieces queued by tries before, and whether it must wait. */
+  IN_STEP = 484,
+  PEER_CURSOR = 488,
+  PEER_DONE = 492,
+  STEP_WAITS = 496,
 }
 
 export const enum FunctionFlag {

@@ -47,6 +47,6 @@ export const enum Trace {
   HEAD = 16,
   TAIL = 20,
   LOST = 24,
-  /** Records that one step of a device may need: what lossless mode keeps free. */
-  RESERVE = 1024,
+  /** Records that a step of a device, or the end of a round of the forwarding loop, may need: lossless mode keeps them free. */
+  RESERVE = 4096,
 }

@@ -35,7 +35,7 @@ const FAILED = [
   'DRIVER_PROBE', 'DRIVER_TIMEOUT', 'DMA_MAP', 'GUEST_MEMORY', 'IOMMU_QUEUE', 'IOMMU_SETUP', 'NO_FRAME', 'NO_FRAMES',
   'NO_INTERRUPT_ENTRY', 'NO_TABLE_FRAME', 'STATE_FULL',
 ];
-const BUGS = ['COST_BAD_COUNTS', 'REPORT_NOT_FINITE', 'NO_BAR', 'BAD_BAR'];
+const BUGS = ['COST_BAD_COUNTS', 'REPORT_NOT_FINITE', 'NO_BAR'];
 const BY_CODE: ReadonlyMap<string, ExitCode> = new Map<string, ExitCode>([
   ['ENGINE_MEMORY', EXIT.environment],
   ...FAILED.map((code) => [code, EXIT.failed] as const),

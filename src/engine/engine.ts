@@ -171,6 +171,7 @@ export class Engine {
     matchWindows(snapshot.document.windows, host.windows ?? []);
     check?.();
     const place = takePlace(host, size, options.frames);
+    checkWindows(place, options.frames, host.windows ?? []);
     const windows = new Windows();
     const functions = new HostFunctions();
     const exports = await instantiate(place.memory, { ...windows.imports, ...functions.imports });
@@ -341,6 +342,8 @@ interface Place {
   base: number;
   ram: number;
   stateSize: number;
+  /** The host's: something may lie there. */
+  lent: boolean;
 }
 
 /** Finds the place that a host gives, and checks it; nothing is written yet. */
@@ -357,10 +360,12 @@ function takePlace(host: EngineHost, stateSize: number, frames: number): Place {
   const end = Math.max(base + stateSize, ram + ramSize);
   const memory = host.memory ?? newMemory(end);
   if (end > memory.buffer.byteLength) growMemory(memory, end);
-  return { memory, base, ram, stateSize };
+  return { memory, base, ram, stateSize, lent: host.memory !== undefined };
 }
 
-function clear({ memory, base, ram, stateSize }: Place, frames: number): void {
+/** Memory that the engine has made is zero, and clearing it would make the system back all of it. */
+function clear({ memory, base, ram, stateSize, lent }: Place, frames: number): void {
+  if (!lent) return;
   const bytes = new Uint8Array(memory.buffer);
   bytes.fill(0, base, base + stateSize);
   bytes.fill(0, ram, ram + frames * PAGE);
@@ -370,6 +375,19 @@ function open(exports: EngineExports, { base }: Place): void {
   if (exports.init(base) === 0) return;
   throw new PortcullisError('ENGINE_MEMORY',
     `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
+}
+
+/** Linear windows of a restored engine must lie in the memory, and on nothing of the engine's own. */
+function checkWindows({ memory, base, ram, stateSize }: Place, frames: number, windows: readonly WindowOptions[]): void {
+  for (const window of windows) {
+    if (window.kind !== 'linear') continue;
+    const [start, end] = [window.offset, window.offset + window.frames * PAGE];
+    const over = (from: number, size: number): boolean => start < from + size && end > from;
+    if (Number.isInteger(start) && start > 0 && end <= memory.buffer.byteLength && !over(base, stateSize)
+      && !over(ram, frames * PAGE)) continue;
+    throw new PortcullisError('SNAPSHOT_WINDOWS', `the window at machine frame ${window.firstMfn} cannot lie at ${start}: it must `
+      + `be within the memory's ${memory.buffer.byteLength} bytes, and not over state or RAM`, { ...window });
+  }
 }
 
 function checkPlace(name: string, value: number, align: number): void {

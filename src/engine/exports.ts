@@ -37,6 +37,7 @@ export interface EngineExports {
   functionDmaRead(fn: number, lo: number, hi: number, len: number, dst: number): number;
   functionDmaRepeat(fn: number, lo: number, hi: number, len: number, off: number, write: number, count: number,
     step: number, span: number): number;
+  functionDmaScatter(fn: number, list: number, entries: number, off: number, write: number): number;
   functionDmaWrite(fn: number, lo: number, hi: number, len: number, src: number): number;
   functionFail(fn: number): void;
   functionIntx(fn: number, level: number): void;

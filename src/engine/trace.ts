@@ -30,9 +30,12 @@ export interface TraceEvent {
 export interface TraceOptions {
   /** Kinds to record (default: all). */
   kinds?: readonly TraceKind[];
-  /** Records, a power of two from 4096 (default 16384). */
+  /** Records, a power of two from 8192 (default 16384). */
   capacity?: number;
-  /** Ends a batch when there is no room, rather than losing events: `service` then answers MORE until `drain`. */
+  /**
+   * Ends a batch when there is no room, rather than losing events: `service` then answers MORE, and the forwarding loop
+   * returns, until `drain`. Single accesses of the host or a guest are no batch: drain between them, or `lost` counts.
+   */
   lossless?: boolean;
 }
 
@@ -59,8 +62,8 @@ export class EventTrace {
 
   start(options: TraceOptions = {}): void {
     const capacity = options.capacity ?? 16384;
-    if (!Number.isInteger(capacity) || capacity < 4096 || capacity > 2 ** 24 || (capacity & (capacity - 1)) !== 0) {
-      throw new PortcullisError('BAD_TRACE', `a trace of ${capacity} records; it must be a power of two from 4096 to 16777216`, { capacity });
+    if (!Number.isInteger(capacity) || capacity < 8192 || capacity > 2 ** 24 || (capacity & (capacity - 1)) !== 0) {
+      throw new PortcullisError('BAD_TRACE', `a trace of ${capacity} records; it must be a power of two from 8192 to 16777216`, { capacity });
     }
     this.stop();
     this.#records = this.#engine.heap.take(capacity * TraceRecord.SIZE_OF, 'the event trace');
@@ -74,7 +77,7 @@ export class EventTrace {
       : options.kinds.reduce((mask, kind) => mask | 1 << TRACE_CATEGORIES.indexOf(kind), 0));
   }
 
-  /** Events that found no room; never any in lossless mode. */
+  /** Events that found no room; in lossless mode only single accesses can lose any. */
   get lost(): number {
     return this.#engine.word64(State.TRACE + Trace.LOST);
   }

@@ -29,7 +29,7 @@ export interface WindowRequest {
   offset: number;
   length: number;
   write: boolean;
-  /** The bytes to write; for a read, where its bytes go. A view, gone when the memory grows. */
+  /** The bytes to write; for a read, where the host puts them before it answers. The host's own copy. */
   bytes: Uint8Array;
 }
 
@@ -113,8 +113,8 @@ export class Windows {
 
   /** Takes a window away; what lay in it is out of reach from now on. */
   unmap(firstMfn: number): void {
-    if ((this.#engine as WindowsEngine).exports.windowUnmap(firstMfn) !== 0) {
-      throw new PortcullisError('WINDOW_ABSENT', `no window begins at machine frame ${firstMfn}`, { firstMfn });
+    if (firstMfn === 0 || (this.#engine as WindowsEngine).exports.windowUnmap(firstMfn) !== 0) {
+      throw new PortcullisError('WINDOW_ABSENT', `no window begins at machine frame ${firstMfn}${firstMfn === 0 ? ' but RAM itself, which stays' : ''}`, { firstMfn });
     }
     this.#files.delete(firstMfn);
   }
@@ -152,7 +152,7 @@ export class Windows {
       requests.push({
         fn, serial: engine.exports.windowRequestSerial(fn) >>> 0, window: engine.word(off + JournalEntry.WINDOW),
         offset: engine.word64(off + JournalEntry.OFFSET), length, write: engine.word(off + JournalEntry.WRITE) !== 0,
-        bytes: engine.stateBytes(journal + engine.word(off + JournalEntry.DATA), length),
+        bytes: engine.stateBytes(journal + engine.word(off + JournalEntry.DATA), length).slice(),
       });
     }
     return requests;
@@ -163,6 +163,14 @@ export class Windows {
    * was reset): then the answer goes nowhere. Call `service` afterwards.
    */
   answer(request: WindowRequest, done: boolean): boolean {
-    return (this.#engine as WindowsEngine).exports.windowAnswer(request.fn, request.serial, done ? 0 : 1) === 0;
+    const engine = this.#engine as WindowsEngine;
+    const { fn, serial, bytes, write } = request;
+    const off = engine.exports.windowRequest(fn) >>> 0;
+    if (off === 0 || engine.exports.windowRequestSerial(fn) >>> 0 !== serial) return false;
+    if (!write && done) {
+      const journal = engine.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.JOURNAL);
+      engine.stateBytes(journal + engine.word(off + JournalEntry.DATA), engine.word(off + JournalEntry.LEN)).set(bytes);
+    }
+    return engine.exports.windowAnswer(fn, serial, done ? 0 : 1) === 0;
   }
 }

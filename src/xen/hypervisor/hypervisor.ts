@@ -365,6 +365,7 @@ export class Hypervisor {
     // a device that passes needs no tables, and could write any that there were
     const status = translation === 'pass-through' ? 0 : exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
     if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
+    if (translation !== 'pass-through') this.#tableShare(io.slot, domain, translation);
     if (translation === 'own-frames') {
       for (let pfn = 0; pfn < domain.p2m.length;) {
         const mfn = domain.p2m[pfn] as number;
@@ -398,6 +399,21 @@ export class Hypervisor {
     this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
       translation === 'guest-mapped' ? io.slot + 1 : 0);
     return io;
+  }
+
+  /**
+   * The domain's share of the table frames: what its own frames can need at most, or what its drivers' mappings do. It
+   * is kept from the others, and half of what is left is left.
+   */
+  #tableShare(slot: number, domain: Domain, translation: Translation): void {
+    const { engine } = this;
+    const record = (one: number): number => State.IO_DOMAIN_TABLE + one * StateSize.IO_DOMAIN_RECORD;
+    const promised = this.domains.filter(({ io }) => io !== undefined)
+      .reduce((sum, { io }) => sum + engine.word(record((io as NonNullable<Domain['io']>).slot) + IoDomainRecord.QUOTA), 0);
+    const left = engine.word(State.TABLE_FRAMES_COUNT) - promised;
+    const regions = Math.ceil(engine.frames / 512) + 8;
+    const wanted = translation === 'own-frames' ? Math.min(domain.p2m.length, regions) + 8 : 256 + Math.ceil(domain.p2m.length / 128);
+    engine.setWord(record(slot) + IoDomainRecord.QUOTA, Math.max(8, Math.min(wanted, Math.floor(left / 2))));
   }
 
   #dropIoDomain(domain: Domain): void {
