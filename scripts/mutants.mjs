@@ -54,7 +54,8 @@ export const MUTANTS = [
   {
     guard: 'granted frame', file: 'assembly/ring/grant-entries.ts',
     find: 'return frameIsOwnRam(b, mfn, load<u32>(record, DomainRecord.DOMID)) && framePtr', replace: 'return framePtr',
-    test: 'test/xen/grants/property.test.ts', fails: 'any sequence is as the model says, and leaves nothing behind',
+    test: 'test/xen/grants/grants.test.ts',
+    fails: 'what an entry says decides, and each refusal has its status and changes nothing',
   },
   {
     guard: 'unmapped grant', file: 'assembly/ring/grant-map.ts',
@@ -66,7 +67,7 @@ export const MUTANTS = [
     guard: 'event port of Xen', file: 'assembly/ring/events.ts',
     find: 'if (load<u8>(record, PortRecord.STATE) & PortRecord.XEN) return refused(b);', replace: '',
     test: 'test/xen/events/events.test.ts',
-    fails: 'a port of the hypervisor\'s own is not the guest\'s to touch, and takes events without it',
+    fails: 'a port that Xen keeps is not for the guest to touch, and takes events without it',
   },
 ];
 

@@ -164,7 +164,7 @@ binding('a port may notify another vCPU, unless it is one\'s own', async () => {
   assert.equal(bits(xen, smp, unbound, 1), { pending: true, masked: false, selected: true, upcall: 1 });
 });
 
-binding('a port of the hypervisor\'s own is not the guest\'s to touch, and takes events without it', async () => {
+binding('a port that Xen keeps is not for the guest to touch, and takes events without it', async () => {
   const xen = await xenDomains();
   const { hypervisor: { events }, hvm } = xen;
   const port = events.allocForXen(hvm.domid, 0);

@@ -38,37 +38,40 @@ for (const version of [1, 2]) {
       }`, { eval: true, workerData: {
       memory, entry, frame: entry + (version === 1 ? 4 : 8), words, shared,
     } });
-    await once(worker, 'message');
-    const arg = page(machine, b, 3);
     const seen = new Map<string, number>();
-    const note = (what: string): void => { seen.set(what, (seen.get(what) ?? 0) + 1); };
-    for (let i = 0; i < 20000; i++) {
-      const device = i % 2 === 0;
-      if (device) {
-        arg.setUint32(0, 8, true);
-        arg.setUint32(4, 0, true);
-        arg.setUint16(8, a.domid, true);
-        arg.setUint16(10, 0, true);
-        arg.setUint32(16, b.p2m[5] as number, true);
-        arg.setUint32(20, 0, true);
-        arg.setUint16(24, SELF, true);
-        arg.setUint16(26, 0, true);
-        arg.setUint32(32, 4 | 1 << 16, true);
-        page(machine, b, 5).setUint32(0, 0, true);
-        assert.is(hypervisor.grantTableOp(b.domid, 5, 3 * PAGE, 1), 0);
-        const status = arg.getInt16(36, true);
-        note(`copy ${status}`);
-        assert.is(page(machine, b, 5).getUint32(0, true), status === 0 ? 0xaaaa : 0);
-      } else {
-        const one = hypervisor.grants.map(b.domid, { address: HOST, ref: 8, dom: a.domid, readonly: i % 4 === 1 });
-        note(`map ${one.status}`);
-        if (one.status !== 'okay') continue;
-        assert.is(one.mfn, a.p2m[4]);
-        assert.is(hypervisor.grants.unmap(b.domid, { address: HOST, handle: one.handle }), 'okay');
+    try {
+      await once(worker, 'message');
+      const arg = page(machine, b, 3);
+      const note = (what: string): void => { seen.set(what, (seen.get(what) ?? 0) + 1); };
+      for (let i = 0; i < 20000; i++) {
+        const device = i % 2 === 0;
+        if (device) {
+          arg.setUint32(0, 8, true);
+          arg.setUint32(4, 0, true);
+          arg.setUint16(8, a.domid, true);
+          arg.setUint16(10, 0, true);
+          arg.setUint32(16, b.p2m[5] as number, true);
+          arg.setUint32(20, 0, true);
+          arg.setUint16(24, SELF, true);
+          arg.setUint16(26, 0, true);
+          arg.setUint32(32, 4 | 1 << 16, true);
+          page(machine, b, 5).setUint32(0, 0, true);
+          assert.is(hypervisor.grantTableOp(b.domid, 5, 3 * PAGE, 1), 0);
+          const status = arg.getInt16(36, true);
+          note(`copy ${status}`);
+          assert.is(page(machine, b, 5).getUint32(0, true), status === 0 ? 0xaaaa : 0);
+        } else {
+          const one = hypervisor.grants.map(b.domid, { address: HOST, ref: 8, dom: a.domid, readonly: i % 4 === 1 });
+          note(`map ${one.status}`);
+          if (one.status !== 'okay') continue;
+          assert.is(one.mfn, a.p2m[4]);
+          assert.is(hypervisor.grants.unmap(b.domid, { address: HOST, handle: one.handle }), 'okay');
+        }
       }
+    } finally {
+      Atomics.store(stop, 0, 1);
+      await worker.terminate();
     }
-    Atomics.store(stop, 0, 1);
-    await worker.terminate();
     for (const what of seen.keys()) {
       assert.ok(['copy 0', 'copy -1', 'copy -9', 'map okay', 'map general_error', 'map bad_page'].includes(what), what);
     }
