@@ -35,9 +35,10 @@ const MUTANTS = [
     test: 'test/dma/dma.test.ts', fails: 'without Bus Master nothing is read or written, and it is counted',
   },
   {
-    guard: 'private copy', file: 'assembly/devices/e1000/transmit.ts',
-    find: 'const report = (command & E1000Txd.COMMAND_RS) != 0;',
-    replace: 'dmaRead(b, fn, address, E1000Txd.SIZE_OF, descriptor);\n  const report = (command & E1000Txd.COMMAND_RS) != 0;',
+    guard: 'private copy', file: 'assembly/devices/e1000-family/transmit.ts',
+    find: 'const buffer = load<u64>(descriptor, E1000Txd.BUFFER);',
+    replace: 'dmaRead(b, fn, descriptorAt(ringBase(block, E1000.TDBAL), head), E1000Txd.SIZE_OF, descriptor);\n'
+      + '  const buffer = load<u64>(descriptor, E1000Txd.BUFFER);',
     test: 'test/contract/private-copy.test.ts', fails: 'a descriptor is fetched once, and its copy decides',
   },
   {
