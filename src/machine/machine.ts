@@ -95,7 +95,7 @@ export class Machine {
     const above = parent === undefined ? undefined : this.#functions.get(parent);
     const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
     this.#functions.set(routing, attached);
-    if (definition.model !== 'e1000') return;
+    if (!definition.port) return;
     const handle = new LinkHandle(this.engine, attached.fn);
     if (link === 'loopback') handle.plugLoopback();
     if (link === 'capture') handle.plugCapture();
