@@ -1,12 +1,16 @@
 // The ABI on one page: every export of the engine. What each does stands at its definition.
 export {
-  barPageOff, barPlace, cacheBytes, configRead, configWrite, dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap,
-  domainCreate, domainDestroy, driverBufferGive, forwardRun, forwardStart, frameAssign, frameOwner, framePtr, frameRefs,
-  functionApply, functionDmaRead, functionDmaRepeat, functionDmaWrite, functionPowerOn, functionReset, guestIn,
-  guestInRepeat, guestLoad, guestLoadRepeat, guestMapGet, guestMapSet, guestOut, guestStore, guestStoreRepeat, init, intxLine,
-  invalidate, ioDomainCreate, ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap,
-  iovaGive, iovaTake, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet, receiveRun, registerRead,
-  registerWrite, requestService, service, setup, tableFrameGive, tableFrameTake, windowAnswer, windowMap,
-  windowRequest, windowRequestSerial, windowUnmap,
+  barPageOff, barPlace, cacheBytes, configRead, configWrite, domainCreate, domainDestroy, frameAssign, frameOwner,
+  framePtr, frameRefs, functionApply, functionPowerOn, functionReset, guestIn, guestLoad, guestMapGet, guestMapSet,
+  guestOut, guestStore, init, intxLine, linkChanged, messagePop, nextDeadline, portRead, portWrite, portsSet,
+  registerRead, registerWrite, requestService, resultHigh, resultStatus, service, setup, tableFrameGive,
+  tableFrameTake, windowAnswer, windowMap, windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';
+export {
+  dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap, driverBufferGive, forwardRun, forwardStart, functionDmaRead,
+  functionDmaRepeat, functionDmaScatter, functionDmaWrite, guestInRepeat, guestLoadRepeat, guestStoreRepeat, invalidate, ioDomainCreate,
+  ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap, iovaGive, iovaTake,
+  receiveRun,
+} from './paths/abi-dma';
+export { functionFail, functionStepDone } from './paths/abi-host';
 export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';

@@ -54,7 +54,7 @@ async function buildWasm(target) {
   // Without this flag asc starts a second Node only to add it.
   const args = ['--enable-source-maps', asc, '--config', 'asconfig.json', '--target', target];
   const { code, output } = await runNode(args);
-  const messages = output.replace('Last converge was suboptimal.', '').trim();
+  const messages = output.trim();
   if (messages) console.error(messages);
   if (code !== 0) throw new SetupError(`asc failed on target ${target}`, 1);
   writeJson(stamp, { hash, target });

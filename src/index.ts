@@ -1,11 +1,27 @@
 // The public API, in the order a reader meets it.
 export { Machine } from './machine/machine';
 export type { DomainConfig, MachineHost } from './machine/machine';
+export type { MachineDocument, MachineSnapshot } from './machine/snapshot';
+export { DIGEST_SECTIONS, difference } from './machine/digest';
+export type { Digest, DigestSection, DigestSectionName } from './machine/digest';
 export { DEVICE_MODELS } from './machine/description';
 export type { DeviceDescription, IommuDescription, MachineDescription } from './machine/description';
 export { parseSize } from './machine/size';
+export { defineDevice } from './devices/host/define';
+export type { DefinedDevice } from './devices/host/define';
+export type { DeviceFailure, HostDeviceHandle } from './devices/host/device';
+export type {
+  DeviceHandlers, DmaRead, DmaStatus, HostDefinition, HostRegister, HostRegisterTable, RegisterDevice, ResetKind,
+  SavedDevice, ServiceContext,
+} from './devices/host/types';
+export type { BarDefinition, ConfigDefinition } from './pci/config-space';
+export type { Capability } from './pci/capabilities/capability';
+export { expressCapability } from './pci/capabilities/express';
+export { msiCapability } from './pci/capabilities/msi';
+export { msixCapability } from './pci/capabilities/msix';
+export { pmCapability } from './pci/capabilities/pm';
 export { Engine } from './engine/engine';
-export type { EngineOptions, InterruptMessage } from './engine/engine';
+export type { EngineHost, EngineOptions, InterruptMessage } from './engine/engine';
 export { TRACE_CATEGORIES } from './engine/trace';
 export type { TraceEvent, TraceKind, TraceOptions } from './engine/trace';
 export type { WindowFile, WindowOptions, WindowRequest } from './engine/windows';
@@ -22,6 +38,7 @@ export { MODELLED_POLICIES, PARAMETER_NAMES, POLICY_NAMES, PROFILE_NAMES, resolv
 export type { ParameterName, PolicyName, Profile, ProfileName } from './lab/cost/index';
 export { EduDriver } from './drivers/edu';
 export { E1000Driver } from './drivers/e1000';
+export { E1000eDriver } from './drivers/e1000e';
 export { DmaMapper } from './drivers/guest';
 export type { DmaOptions, Guest } from './drivers/guest';
 export { loadPcap, parsePcap, writePcap } from './devices/links/pcap';

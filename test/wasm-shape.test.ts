@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { checkShape, type Shape } from './helpers/wasm-shape';
 
 /** Functions that the engine may ask its host for, as `module.name`. */
-const IMPORTS = ['env.windowRead', 'env.windowWrite'];
+const IMPORTS = ['env.windowRead', 'env.windowWrite', 'env.hostAccess'];
 const PLAIN: Shape = { memory: { min: 0, max: undefined, shared: false }, imports: IMPORTS };
 const SHARED: Shape = { memory: { min: 1, max: 65536, shared: true }, imports: IMPORTS };
 

@@ -132,20 +132,21 @@ function queueRelease(b: usize, m: usize): void {
   store<u32>(m, head, DmaMap.QUEUE_HEAD);
 }
 
-/** Flushes the whole IO domain and frees what was waiting for it. */
+/** Flushes the whole IO domain and frees what was waiting for it. A timer that runs goes on: only it disarms itself. */
 export function dmaFlush(b: usize, m: usize): void {
   store<u64>(m, load<u64>(m, DmaMap.QUEUE_STARTED) + 1, DmaMap.QUEUE_STARTED);
   iommuOpFlush(b, load<u32>(m, DmaMap.DOMAIN), 0, 0);
   count(b, Counter.DEFERRED_FLUSHES);
   store<u64>(m, load<u64>(m, DmaMap.QUEUE_FINISHED) + 1, DmaMap.QUEUE_FINISHED);
-  store<u64>(m, 0, DmaMap.QUEUE_DEADLINE);
   queueRelease(b, m);
 }
 
 /** The flush queue's 10 ms timer. */
 export function dmaTimer(b: usize, m: usize): void {
   const deadline = load<u64>(m, DmaMap.QUEUE_DEADLINE);
-  if (deadline != 0 && deadline <= load<u64>(b, State.NOW)) dmaFlush(b, m);
+  if (deadline == 0 || deadline > load<u64>(b, State.NOW)) return;
+  store<u64>(m, 0, DmaMap.QUEUE_DEADLINE);
+  dmaFlush(b, m);
 }
 
 function queueAdd(b: usize, m: usize, page: u32, pages: u32): void {

@@ -48,9 +48,9 @@ export function e1000Refill(b: usize, d: usize): u32 {
   while (next(use, number) != clean) {
     const va = bufferTake(d);
     if (va == 0) break;
-    const bus = dmaMap(b, m, va, size, DmaDirection.FROM_DEVICE);
     const descriptor = descriptorPtr(b, d, ringVa, use);
-    if (bus == NO_BUS || descriptor == 0) {
+    const bus = descriptor == 0 ? NO_BUS : dmaMap(b, m, va, size, DmaDirection.FROM_DEVICE);
+    if (bus == NO_BUS) {
       store<u32>(d, load<u32>(d, E1000Driver.MAP_ERRORS) + 1, E1000Driver.MAP_ERRORS);
       bufferGive(d, va);
       break;
@@ -115,8 +115,8 @@ export function e1000Send(b: usize, d: usize, va: u32, len: u32): bool {
   const use = load<u32>(d, E1000Driver.TX_USE);
   if (next(use, number) == load<u32>(d, E1000Driver.TX_CLEAN)) return false;
   const descriptor = descriptorPtr(b, d, load<u32>(d, E1000Driver.TX_RING_VA), use);
-  const bus = dmaMap(b, mapOf(b, d), va, len, DmaDirection.TO_DEVICE);
-  if (bus == NO_BUS || descriptor == 0) {
+  const bus = descriptor == 0 ? NO_BUS : dmaMap(b, mapOf(b, d), va, len, DmaDirection.TO_DEVICE);
+  if (bus == NO_BUS) {
     store<u32>(d, load<u32>(d, E1000Driver.MAP_ERRORS) + 1, E1000Driver.MAP_ERRORS);
     return false;
   }

@@ -64,8 +64,12 @@ function treeAlloc(b: usize, m: usize, pages: u32): u32 {
 function treeFree(b: usize, m: usize, page: u32, pages: u32): void {
   count(b, Counter.IOVA_FREES_TREE);
   mark(m, page, pages, false);
-  // a range freed above the cached position moves it back up
-  if (page + pages > load<u32>(m, DmaMap.CURSOR)) store<u32>(m, page + pages, DmaMap.CURSOR);
+  if (page < load<u32>(m, DmaMap.CURSOR)) return;
+  // a range freed above the cached position moves it up, to below the next range in use
+  const limit = load<u32>(m, DmaMap.LIMIT);
+  let at = page + pages;
+  while (at < limit && !bit(m, at)) at += (at & 31) == 0 && load<u32>(m + DmaMap.BITMAP + (at >> 5 << 2)) == 0 ? 32 : 1;
+  store<u32>(m, min(at, limit), DmaMap.CURSOR);
 }
 
 @inline

@@ -5,10 +5,10 @@ import { DomId, Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { Counter } from '../spec/counters';
 import { IommuState, VtdPte } from '../spec/vtd';
-import { IoDomainRecord, State, StateSize } from '../spec/state';
+import { FrameKind, FrameRecord, IoDomainRecord, State, StateSize } from '../spec/state';
 import { count, countBy } from '../memory/state';
 import { framePtr } from '../memory/windows';
-import { frameHold, frameRelease, tableFrameGive, tableFrameTake } from '../memory/frames';
+import { frameHold, frameRecord, frameRelease, tableFrameGive, tableFrameTake } from '../memory/frames';
 
 const TABLE_ADDRESS: u64 = 0x000000fffffff000;
 
@@ -212,17 +212,27 @@ export function ioUnmap(b: usize, slot: u32, dfn: u32, pages: u32): Status {
   return Status.OK;
 }
 
-function tableFree(b: usize, mfn: u32, level: u32): void {
+/**
+ * Gives the tables under one back. A device in pass-through may have written them, so only table frames are followed,
+ * superpages are believed only where there can be any, and no more frames are released than the domain holds leaves.
+ */
+function tableFree(b: usize, record: usize, mfn: u32, level: u32): void {
   const ptr = framePtr(b, mfn);
-  if (ptr == 0) return;
+  const owner = frameRecord(b, mfn);
+  if (ptr == 0 || owner == 0 || load<u16>(owner, FrameRecord.KIND) != FrameKind.XEN_TABLE) return;
   for (let i: u32 = 0; i < 512; i++) {
     const pte = load<u64>(ptr + (i << 3));
     if ((pte & 3) == 0) continue;
+    // a table that leads back to itself ends here
+    store<u64>(ptr + (i << 3), 0);
     const next = <u32>((pte & TABLE_ADDRESS) >> Machine.PAGE_SHIFT);
     if (level > 1 && (pte & VtdPte.SP) == 0) {
-      tableFree(b, next, level - 1);
+      tableFree(b, record, next, level - 1);
       continue;
     }
+    const leaves = load<u64>(record, IoDomainRecord.LEAVES);
+    if (level > 3 || leaves == 0) continue;
+    store<u64>(record, leaves - 1, IoDomainRecord.LEAVES);
     const pages: u32 = 1 << (9 * (level - 1));
     for (let j: u32 = 0; j < pages; j++) frameRelease(b, next + j);
   }
@@ -233,7 +243,7 @@ function tableFree(b: usize, mfn: u32, level: u32): void {
 export function ioDomainDestroy(b: usize, slot: u32): Status {
   if (!ioDomainPresent(b, slot)) return Status.ABSENT;
   const record = ioDomainRecord(b, slot);
-  tableFree(b, load<u32>(record, IoDomainRecord.ROOT_MFN), load<u32>(record, IoDomainRecord.LEVELS));
+  tableFree(b, record, load<u32>(record, IoDomainRecord.ROOT_MFN), load<u32>(record, IoDomainRecord.LEVELS));
   memory.fill(record, 0, StateSize.IO_DOMAIN_RECORD);
   return Status.OK;
 }

@@ -1,5 +1,5 @@
 // The exports for buses, the enhanced config space and interrupts of a host's own devices; the others are in abi.ts.
-import { stateBase } from '../memory/state';
+import { busy, enter, leave, left } from '../memory/lock';
 import { functionPresent } from '../bus/functions';
 import { barsMovedClear } from '../bus/decode';
 import { intxLevel } from '../irq/intx';
@@ -9,23 +9,33 @@ import * as resets from './reset';
 
 /** The enhanced config space, by offset from its first byte; the high half of an eight-byte read is in RESULT_HI. */
 export function ecamRead(off: u32, width: u32): u32 {
-  return config.ecamRead(stateBase(), off, width);
+  const b = enter();
+  return busy(b) ? <u32>0xffffffff : leave(b, config.ecamRead(b, off, width));
 }
 
 export function ecamWrite(off: u32, width: u32, lo: u32, hi: u32): void {
-  config.ecamWrite(stateBase(), off, width, lo, hi);
+  const b = enter();
+  if (busy(b)) return;
+  config.ecamWrite(b, off, width, lo, hi);
+  left(b);
 }
 
 /** Resets everything behind a bridge. `BARS_MOVED` tells which functions lost BARs, as below. */
 export function busReset(bridge: u32): void {
-  barsMovedClear(stateBase());
-  if (functionPresent(stateBase(), bridge)) resets.busReset(stateBase(), bridge);
+  const b = enter();
+  if (busy(b)) return;
+  barsMovedClear(b);
+  if (functionPresent(b, bridge)) resets.busReset(b, bridge);
+  left(b);
 }
 
 /** Resets all functions, the IOMMU and the queues; memory, domains and rights stay. */
 export function systemReset(): void {
-  barsMovedClear(stateBase());
-  resets.systemReset(stateBase());
+  const b = enter();
+  if (busy(b)) return;
+  barsMovedClear(b);
+  resets.systemReset(b);
+  left(b);
 }
 
 /**
@@ -33,10 +43,14 @@ export function systemReset(): void {
  * INTx is the way.
  */
 export function functionMessage(fn: u32, vector: u32): u32 {
-  return functionPresent(stateBase(), fn) && messageRequest(stateBase(), fn, vector) ? 1 : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave<u32>(b, functionPresent(b, fn) && messageRequest(b, fn, vector) ? 1 : 0);
 }
 
 /** Its INTx level. */
 export function functionIntx(fn: u32, level: u32): void {
-  if (functionPresent(stateBase(), fn)) intxLevel(stateBase(), fn, level != 0);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) intxLevel(b, fn, level != 0);
+  left(b);
 }

@@ -1,35 +1,34 @@
-// The exports. Each takes the state base into a local, once, and hands it on. Integers in, integers out: a 64-bit
-// address comes as two halves, a time as a whole number of ns in an f64.
-import { Abi, BarRecord, FrameRecord, FunctionRecord, State, StateSize } from '../spec/state';
+// The exports. Each takes the engine (see memory/lock.ts) and with it the state base into a local, once, and hands it
+// on; those that read a word or two need not. Integers in, integers out: a 64-bit address comes as two halves, a time
+// as a whole number of ns in an f64.
+import { Abi, BarRecord, FrameRecord, FunctionRecord, Model, State, StateSize } from '../spec/state';
+import { HostReset } from '../spec/host';
 import { Machine } from '../spec/machine';
-import { Status } from '../spec/status';
+import { Service, Status } from '../spec/status';
 import { IommuState } from '../spec/vtd';
-import { setBase, stateBase } from '../memory/state';
+import { stateBase } from '../memory/state';
+import { busy, enter, lastHigh, lastStatus, leave, left, openAt } from '../memory/lock';
 import * as windows from '../memory/windows';
 import * as frames from '../memory/frames';
 import * as domains from '../gate/domains';
 import { barRecord, functionPresent, functionRecord, workRequest } from '../bus/functions';
 import { barMap, barsMovedClear } from '../bus/decode';
 import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
-import * as tables from '../iommu/tables';
-import * as hypercall from '../iommu/hypercall';
 import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
-import { dmaRead, dmaWrite } from '../dma/dma';
 import * as journal from '../dma/journal';
 import { crcSetup } from '../ring/link';
-import { iovaAlloc, iovaFree, iovaSetup } from '../drivers/iova';
-import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap } from '../drivers/dma-map';
-import * as driver from '../drivers/e1000';
 import * as apply from './apply';
 import * as config from './config';
 import { deadlineNext, deviceLinkChanged, deviceReset } from './dispatch';
-import * as forward from './forward';
 import * as guest from './guest';
+import { hostRequest } from './host';
 import * as registers from './registers';
 import * as resets from './reset';
-import { receiveRun as receive } from './receive';
 import { serviceRun } from './service';
+
+/** What a read gives that was not done. */
+const ONES: u32 = 0xffffffff;
 
 @inline
 function join(lo: u32, hi: u32): u64 {
@@ -48,13 +47,23 @@ export function init(base: u32): Status {
   if ((base & 15) != 0 || <u64>base + State.POOLS > <u64>memory.size() << 16) return Status.RANGE;
   if (load<u32>(base, State.MAGIC) != Abi.MAGIC || load<u32>(base, State.ABI_VERSION) != Abi.VERSION) return Status.RANGE;
   if (<u64>base + load<u32>(base, State.SIZE) > <u64>memory.size() << 16) return Status.RANGE;
-  setBase(base);
+  openAt(base);
   return Status.OK;
+}
+
+/** Status of this instance's last call, and the high half of its last eight-byte read. */
+export function resultStatus(): u32 {
+  return lastStatus();
+}
+
+export function resultHigh(): u32 {
+  return lastHigh();
 }
 
 /** First use of zeroed state: free lists, CRC table, empty caches of the geometry given. */
 export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32, pwc512g: u32, contexts: u32): void {
-  const b = stateBase();
+  const b = enter();
+  if (busy(b)) return;
   crcSetup(b);
   const pages = load<u32>(b, State.PAGES_COUNT);
   for (let i: u32 = 0; i < pages; i++) {
@@ -68,17 +77,20 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
   cacheSetup(b + load<u32>(b, State.POOL_PWC_512G), pwc512g, pwc512g);
   cacheSetup(b + load<u32>(b, State.POOL_CONTEXT_CACHE), contexts, contexts);
   store<u64>(b + State.IOMMU, 1, IommuState.CLOCK);
+  left(b);
 }
 
 // ---- machine memory
 
 /** `kind` is WindowKind, `readOnly` 0 or 1; `ptr` counts for linear windows only. */
 export function windowMap(firstMfn: u32, number: u32, ptr: u32, kind: u32, readOnly: u32): Status {
-  return windows.windowMap(stateBase(), firstMfn, number, ptr, kind, readOnly != 0);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, windows.windowMap(b, firstMfn, number, ptr, kind, readOnly != 0));
 }
 
 export function windowUnmap(firstMfn: u32): Status {
-  return windows.windowUnmap(stateBase(), firstMfn);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, windows.windowUnmap(b, firstMfn));
 }
 
 /** Linear address of a frame of RAM, 0 when there is none. */
@@ -87,7 +99,8 @@ export function framePtr(mfn: u32): u32 {
 }
 
 export function frameAssign(mfn: u32, domid: u32, kind: u32): Status {
-  return frames.frameAssign(stateBase(), mfn, domid, kind);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, frames.frameAssign(b, mfn, domid, kind));
 }
 
 export function frameOwner(mfn: u32): u32 {
@@ -102,34 +115,43 @@ export function frameRefs(mfn: u32): u32 {
 
 /** Puts a frame of the hypervisor on the stack that IOMMU tables are taken from. */
 export function tableFrameGive(mfn: u32): void {
-  frames.tableFrameGive(stateBase(), mfn);
+  const b = enter();
+  if (busy(b)) return;
+  frames.tableFrameGive(b, mfn);
+  left(b);
 }
 
 /** Takes one off it, for the hypervisor's root table, queue and status word; 0 when there is none. */
 export function tableFrameTake(): u32 {
-  return frames.tableFrameTake(stateBase());
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, frames.tableFrameTake(b));
 }
 
 // ---- domains and rights
 
 export function domainCreate(slot: u32, domid: u32, flags: u32): Status {
-  return domains.domainCreate(stateBase(), slot, domid, flags);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.domainCreate(b, slot, domid, flags));
 }
 
 export function domainDestroy(slot: u32): Status {
-  return domains.domainDestroy(stateBase(), slot);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.domainDestroy(b, slot));
 }
 
 export function guestMapSet(slot: u32, page: u32, entry: u32): Status {
-  return domains.guestMapSet(stateBase(), slot, page, entry);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.guestMapSet(b, slot, page, entry));
 }
 
 export function guestMapGet(slot: u32, page: u32): u32 {
-  return domains.domainPresent(stateBase(), slot) ? domains.guestMapGet(stateBase(), slot, page) : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, domains.domainPresent(b, slot) ? domains.guestMapGet(b, slot, page) : 0);
 }
 
 export function portsSet(slot: u32, first: u32, number: u32, allow: u32): Status {
-  return domains.portsSet(stateBase(), slot, first, number, allow != 0);
+  const b = enter();
+  return busy(b) ? Status.BUSY : leave(b, domains.portsSet(b, slot, first, number, allow != 0));
 }
 
 // ---- functions
@@ -151,87 +173,130 @@ export function barPageOff(fn: u32, bar: u32, page: u32): u32 {
 
 /** After the control plane has filled a function's record and config space: derive the rest. */
 export function functionApply(fn: u32): void {
-  if (hasConfig(stateBase(), fn)) apply.configApply(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (hasConfig(b, fn)) apply.configApply(b, fn);
+  left(b);
 }
 
 /** Maps a BAR without config space (the IOMMU's register page), or takes it out of decode. */
 export function barPlace(fn: u32, bar: u32, place: u32, lo: u32, hi: u32): void {
-  if (functionPresent(stateBase(), fn) && bar < <u32>Machine.BARS) barMap(stateBase(), fn, bar, place != 0, join(lo, hi));
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn) && bar < <u32>Machine.BARS) barMap(b, fn, bar, place != 0, join(lo, hi));
+  left(b);
 }
 
 /** Function-level reset. `BARS_MOVED` tells whether it lost BARs. */
 export function functionReset(fn: u32): void {
-  barsMovedClear(stateBase());
-  if (hasConfig(stateBase(), fn)) resets.functionReset(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  barsMovedClear(b);
+  if (hasConfig(b, fn)) resets.functionReset(b, fn);
+  left(b);
 }
 
 /** Power-on state of the device behind the registers; its config space stays. */
 export function functionPowerOn(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) deviceReset(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) deviceReset(b, fn, HostReset.POWER_ON);
+  left(b);
 }
 
 /** A back end has something for the function (frames on a link): `service` shall look. */
 export function requestService(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) workRequest(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) {
+    if (load<u32>(functionRecord(b, fn), FunctionRecord.MODEL) == Model.HOST) hostRequest(b, fn);
+    workRequest(b, fn);
+  }
+  left(b);
 }
 
 /** The host has plugged a NIC's cable in or pulled it. */
 export function linkChanged(fn: u32): void {
-  if (functionPresent(stateBase(), fn)) deviceLinkChanged(stateBase(), fn);
+  const b = enter();
+  if (busy(b)) return;
+  if (functionPresent(b, fn)) deviceLinkChanged(b, fn);
+  left(b);
 }
 
 export function registerRead(fn: u32, bar: u32, off: u32, width: u32): u32 {
-  return registers.registerRead(stateBase(), fn, bar, off, width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, registers.registerRead(b, fn, bar, off, width));
 }
 
 export function registerWrite(fn: u32, bar: u32, off: u32, width: u32, lo: u32, hi: u32): void {
-  registers.registerWrite(stateBase(), fn, bar, off, width, lo, hi);
+  const b = enter();
+  if (busy(b)) return;
+  registers.registerWrite(b, fn, bar, off, width, lo, hi);
+  left(b);
 }
 
 export function configRead(fn: u32, off: u32, width: u32): u32 {
-  return hasConfig(stateBase(), fn) ? config.configRead(stateBase(), fn, off, width) : 0xffffffff;
+  const b = enter();
+  return busy(b) ? ONES : leave(b, hasConfig(b, fn) ? config.configRead(b, fn, off, width) : 0xffffffff);
 }
 
 export function configWrite(fn: u32, off: u32, width: u32, value: u32): void {
-  if (hasConfig(stateBase(), fn)) config.configWrite(stateBase(), fn, off, width, value);
+  const b = enter();
+  if (busy(b)) return;
+  if (hasConfig(b, fn)) config.configWrite(b, fn, off, width, value);
+  left(b);
 }
 
 export function portRead(port: u32, width: u32): u32 {
-  return guest.portRead(stateBase(), port, width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, guest.portRead(b, port, width));
 }
 
 export function portWrite(port: u32, width: u32, value: u32): void {
-  guest.portWrite(stateBase(), port, width, value);
+  const b = enter();
+  if (busy(b)) return;
+  guest.portWrite(b, port, width, value);
+  left(b);
 }
 
 // ---- what a guest does
 
 export function guestLoad(dom: u32, lo: u32, hi: u32, width: u32): u32 {
-  return guest.guestLoadFast(stateBase(), dom, join(lo, hi), width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, guest.guestLoadFast(b, dom, join(lo, hi), width));
 }
 
 export function guestStore(dom: u32, lo: u32, hi: u32, width: u32, valueLo: u32, valueHi: u32): void {
-  guest.guestStoreFast(stateBase(), dom, join(lo, hi), width, valueLo, valueHi);
+  const b = enter();
+  if (busy(b)) return;
+  guest.guestStoreFast(b, dom, join(lo, hi), width, valueLo, valueHi);
+  left(b);
 }
 
 export function guestIn(dom: u32, port: u32, width: u32): u32 {
-  return guest.guestInFast(stateBase(), dom, port, width);
+  const b = enter();
+  return busy(b) ? ONES : leave(b, guest.guestInFast(b, dom, port, width));
 }
 
 export function guestOut(dom: u32, port: u32, width: u32, value: u32): void {
-  guest.guestOut(stateBase(), dom, port, width, value);
+  const b = enter();
+  if (busy(b)) return;
+  guest.guestOut(b, dom, port, width, value);
+  left(b);
 }
 
 // ---- deferred work and interrupts
 
 /** Offset of the request that a function has made to a message window and that waits for the host, 0 when none does. */
 export function windowRequest(fn: u32): u32 {
-  return functionPresent(stateBase(), fn) ? journal.journalPoll(stateBase(), fn) : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, functionPresent(b, fn) ? journal.journalPoll(b, fn) : 0);
 }
 
 /** Number of that request, to answer it by. */
 export function windowRequestSerial(fn: u32): u32 {
-  return functionPresent(stateBase(), fn) ? journal.journalSerial(stateBase(), fn) : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, functionPresent(b, fn) ? journal.journalSerial(b, fn) : 0);
 }
 
 /**
@@ -239,14 +304,17 @@ export function windowRequestSerial(fn: u32): u32 {
  * has given the request up, by a reset say.
  */
 export function windowAnswer(fn: u32, serial: u32, answer: u32): Status {
-  if (!functionPresent(stateBase(), fn)) return Status.ABSENT;
-  const status = journal.journalAnswer(stateBase(), fn, serial, answer);
-  if (status == Status.OK) workRequest(stateBase(), fn);
-  return status;
+  const b = enter();
+  if (busy(b)) return Status.BUSY;
+  if (!functionPresent(b, fn)) return leave<Status>(b, Status.ABSENT);
+  const status = journal.journalAnswer(b, fn, serial, answer);
+  if (status == Status.OK) workRequest(b, fn);
+  return leave(b, status);
 }
 
 export function service(now: f64, budget: u32): u32 {
-  return serviceRun(stateBase(), <u64>now, budget);
+  const b = enter();
+  return busy(b) ? Service.BUSY : leave(b, serviceRun(b, <u64>now, budget));
 }
 
 /** Virtual time in ns at which something is due, negative when nothing is. */
@@ -261,184 +329,6 @@ export function intxLine(line: u32): u32 {
 
 /** Offset of the oldest message from the state base, 0 when there is none. It stays there until the next call. */
 export function messagePop(): u32 {
-  return messagePopAt(stateBase());
-}
-
-// ---- IOMMU, the hypervisor's side
-
-export function ioDomainCreate(slot: u32, did: u32, owner: u32, levels: u32): Status {
-  return tables.ioDomainCreate(stateBase(), slot, did, owner, levels);
-}
-
-export function ioDomainDestroy(slot: u32): Status {
-  return tables.ioDomainDestroy(stateBase(), slot);
-}
-
-export function ioMap(slot: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
-  return tables.ioMap(stateBase(), slot, dfn, mfn, pages, rights);
-}
-
-export function ioUnmap(slot: u32, dfn: u32, pages: u32): Status {
-  return tables.ioUnmap(stateBase(), slot, dfn, pages);
-}
-
-export function ioPageMapped(slot: u32, dfn: u32): u32 {
-  return tables.ioPageMapped(stateBase(), slot, dfn) ? 1 : 0;
-}
-
-/** One invalidation descriptor and a wait. */
-export function invalidate(lo0: u32, lo1: u32, hi0: u32, hi1: u32): Status {
-  return hypercall.invalidateSync(stateBase(), join(lo0, lo1), join(hi0, hi1));
-}
-
-// ---- hypercalls and DMA mapping, the guest's side
-
-export function iommuOpMap(dom: u32, dfn: u32, mfn: u32, pages: u32, rights: u32): Status {
-  return hypercall.iommuOpMap(stateBase(), dom, dfn, mfn, pages, rights);
-}
-
-export function iommuOpUnmap(dom: u32, dfn: u32, pages: u32): Status {
-  return hypercall.iommuOpUnmap(stateBase(), dom, dfn, pages);
-}
-
-export function iommuOpFlush(dom: u32, dfn: u32, pages: u32): Status {
-  return hypercall.iommuOpFlush(stateBase(), dom, dfn, pages);
-}
-
-/** An empty iova allocator in the DmaMap at `mapOff`, whose MODE, DOMAIN, MASK, ALLOCATOR and LIMIT are set. */
-export function dmaMapSetup(mapOff: u32): void {
-  iovaSetup(stateBase() + mapOff);
-}
-
-/** The allocator alone, for ageing it: first page of a run, 0 when there is none. `pages` is 1 to 32. */
-export function iovaTake(mapOff: u32, pages: u32): u32 {
-  return iovaAlloc(stateBase(), stateBase() + mapOff, pages);
-}
-
-export function iovaGive(mapOff: u32, page: u32, pages: u32): void {
-  iovaFree(stateBase(), stateBase() + mapOff, page, pages);
-}
-
-/** Low half of the bus address; the high half is in RESULT_HI, and RESULT_STATUS tells whether there is one. */
-export function dmaMap(mapOff: u32, va: u32, size: u32, direction: u32): u32 {
-  const b = stateBase();
-  const bus = size == 0 || <u64>va + size > 0x100000000 ? u64.MAX_VALUE : map(b, b + mapOff, va, size, direction);
-  store<u32>(b, <u32>(bus >> 32), State.RESULT_HI);
-  store<u32>(b, bus == u64.MAX_VALUE ? Status.REFUSED : Status.OK, State.RESULT_STATUS);
-  return <u32>bus;
-}
-
-export function dmaUnmap(mapOff: u32, lo: u32, hi: u32, va: u32, size: u32, direction: u32): void {
-  const b = stateBase();
-  if (size != 0) unmap(b, b + mapOff, join(lo, hi), va, size, direction);
-}
-
-export function dmaFlush(mapOff: u32): void {
-  flush(stateBase(), stateBase() + mapOff);
-}
-
-/** The flush queue's timer: flushes when its time has come. */
-export function dmaTimer(mapOff: u32): void {
-  timer(stateBase(), stateBase() + mapOff);
-}
-
-// ---- DMA by a device that is not one of ours: `src` and `dst` are offsets in the state's heap
-
-export function functionDmaRead(fn: u32, lo: u32, hi: u32, len: u32, dst: u32): Status {
-  const b = stateBase();
-  if (!heapRange(b, fn, len, dst)) return Status.RANGE;
-  return readOnce(b, fn, join(lo, hi), len, b + dst);
-}
-
-export function functionDmaWrite(fn: u32, lo: u32, hi: u32, len: u32, src: u32): Status {
-  const b = stateBase();
-  if (!heapRange(b, fn, len, src)) return Status.RANGE;
-  return writeOnce(b, fn, join(lo, hi), len, b + src);
-}
-
-// one copy of the DMA's code for the entries above and below
-function readOnce(b: usize, fn: u32, address: u64, len: u32, dst: usize): Status {
-  return dmaRead(b, fn, address, len, dst);
-}
-
-function writeOnce(b: usize, fn: u32, address: u64, len: u32, src: usize): Status {
-  return dmaWrite(b, fn, address, len, src);
-}
-
-@inline
-function heapRange(b: usize, fn: u32, len: u32, off: u32): bool {
-  const heap = load<u32>(b, State.POOL_HEAP);
-  const size = load<u32>(b, State.HEAP_SIZE);
-  return functionPresent(b, fn) && off >= heap && len <= size && off - heap <= size - len;
-}
-
-/** The same DMA `number` times, `step` bytes apart within a range of `span` bytes: what a benchmark needs. */
-export function functionDmaRepeat(fn: u32, lo: u32, hi: u32, len: u32, off: u32, write: u32, number: u32, step: u32, span: u32): Status {
-  const b = stateBase();
-  if (!heapRange(b, fn, len, off) || span == 0) return Status.RANGE;
-  const start = join(lo, hi);
-  let at: u32 = 0;
-  let worst: Status = Status.OK;
-  for (let i: u32 = 0; i < number; i++) {
-    const status = write != 0 ? writeOnce(b, fn, start + at, len, b + off) : readOnce(b, fn, start + at, len, b + off);
-    if (status != Status.OK) worst = status;
-    at += step;
-    if (at >= span) at = 0;
-  }
-  return worst;
-}
-
-/** `number` loads of a guest, cycling over registers listed as {lo u32} at heap offset `list`: sum of the values. */
-export function guestLoadRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
-  const b = stateBase();
-  const first = b + list;
-  let sum: u32 = 0;
-  let at: u32 = 0;
-  for (let i: u32 = 0; i < number; i++) {
-    sum += guest.guestLoadFast(b, dom, load<u32>(first + (at << 2)), 4);
-    at = at + 1 == entries ? 0 : at + 1;
-  }
-  return sum;
-}
-
-export function guestStoreRepeat(dom: u32, list: u32, entries: u32, number: u32): void {
-  const b = stateBase();
-  const first = b + list;
-  let at: u32 = 0;
-  for (let i: u32 = 0; i < number; i++) {
-    guest.guestStoreFast(b, dom, load<u32>(first + (at << 2)), 4, i, 0);
-    at = at + 1 == entries ? 0 : at + 1;
-  }
-}
-
-/** `number` reads of four bytes by a guest, cycling over ports listed as u32 at heap offset `list`. */
-export function guestInRepeat(dom: u32, list: u32, entries: u32, number: u32): u32 {
-  const b = stateBase();
-  const first = b + list;
-  let sum: u32 = 0;
-  let at: u32 = 0;
-  for (let i: u32 = 0; i < number; i++) {
-    sum += guest.guestInFast(b, dom, load<u32>(first + (at << 2)), 4);
-    at = at + 1 == entries ? 0 : at + 1;
-  }
-  return sum;
-}
-
-// ---- the e1000 driver's loop
-
-export function driverBufferGive(driverOff: u32, va: u32): void {
-  driver.bufferGive(stateBase() + driverOff, va);
-}
-
-export function forwardStart(runOff: u32): u32 {
-  return forward.forwardStart(stateBase(), runOff);
-}
-
-export function forwardRun(runOff: u32, packets: u32): u32 {
-  return forward.forwardRun(stateBase(), runOff, packets);
-}
-
-export function receiveRun(driverOff: u32, fn: u32, ring: u32, store: u32, frames: u32, len: u32, packets: u32): u32 {
-  const b = stateBase();
-  return functionPresent(b, fn) ? receive(b, b + driverOff, fn, ring, b + store, frames, len, packets) : 0;
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, messagePopAt(b));
 }

@@ -12,6 +12,7 @@ import { vectorReady, vectorsPending } from '../irq/vectors';
 import { journalClear, journalStart, journalWaits } from '../dma/journal';
 import { messageSend } from '../dma/message';
 import { eduRead, eduReset, eduStep, eduWrite } from '../devices/edu/index';
+import { hostReset, hostStep } from './host';
 import {
   e1000Deadline, e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write,
 } from '../devices/e1000/index';
@@ -42,13 +43,14 @@ export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, l
   else if (model == Model.VTD) vtdWrite(b, off, value);
 }
 
-/** Function-level reset of the device behind the registers; its config space is the caller's. */
-export function deviceReset(b: usize, fn: u32): void {
+/** Reset of the device behind the registers; its config space is the caller's. `kind` is a HostReset. */
+export function deviceReset(b: usize, fn: u32, kind: u32): void {
   const model = modelOf(b, fn);
   journalClear(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.E1000E) e1000eReset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
+  else if (model == Model.HOST) hostReset(b, fn, kind);
   else if (model == Model.PASSIVE) {
     deadlineClear(b, fn);
     workDone(b, fn);
@@ -63,11 +65,17 @@ export function deviceLinkChanged(b: usize, fn: u32): void {
   else if (model == Model.E1000E) e1000eLinkChanged(b, fn);
 }
 
+/** After a step that needs no more of the host's answers, they are forgotten. */
+export function stepDone(b: usize, fn: u32): void {
+  if (!journalWaits(b, fn)) journalClear(b, fn);
+}
+
 function modelStep(b: usize, fn: u32, budget: u32): bool {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Step(b, fn);
   if (model == Model.E1000E) return e1000eStep(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
+  if (model == Model.HOST) return hostStep(b, fn);
   if (fn == VTD_FUNCTION) {
     // a queue that is not empty after this has used up the budget: it can go on
     queueDrain(b, budget);
@@ -87,7 +95,8 @@ export function deviceStep(b: usize, fn: u32, budget: u32): bool {
   if (journalWaits(b, fn)) return false;
   journalStart(b, fn);
   const moved = messageOrModelStep(b, fn, budget);
-  if (!journalWaits(b, fn)) journalClear(b, fn);
+  // a device in TypeScript takes its step later, and then says that it is done
+  if (modelOf(b, fn) != Model.HOST) stepDone(b, fn);
   return moved;
 }
 
@@ -95,7 +104,10 @@ function messageOrModelStep(b: usize, fn: u32, budget: u32): bool {
   if (vectorsPending(b, fn) != 0) {
     const status = messageSend(b, fn);
     // a message that finds no room holds up what comes after it
-    if (status != Status.NOTHING) return status != Status.PENDING;
+    if (status != Status.NOTHING) {
+      stepDone(b, fn);
+      return status != Status.PENDING;
+    }
   }
   const more = modelStep(b, fn, budget);
   if (vectorsPending(b, fn) == 0 || vectorReady(b, fn) < 0) return more;

@@ -2,6 +2,7 @@
 // guest's CPU, and sent out again from the same buffer. A round is one interrupt with one poll, as NAPI does it.
 import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
+import { Service } from '../spec/status';
 import { E1000, E1000Icr } from '../spec/e1000';
 import { E1000eIcr } from '../spec/e1000e';
 import { E1000Driver, E1000Format, ForwardRun } from '../spec/driver';
@@ -22,6 +23,12 @@ const UNLIMITED: u32 = 0x7fffffff;
 /** Rounds without progress after which the ring is taken to stand still. */
 const PATIENCE: u32 = 4;
 
+/** All that is due now, `budget` units at a time. */
+@inline
+function serviceAll(b: usize, now: u64, budget: u32): void {
+  while (serviceRun(b, now, budget) == Service.MORE && !traceFull(b)) {}
+}
+
 @inline
 function register(b: usize, d: usize, off: u32, value: u32): void {
   guestStore(b, load<u32>(d, E1000Driver.DOMAIN), load<u32>(d, E1000Driver.BAR_VA) + off, 4, value, 0);
@@ -38,16 +45,21 @@ function guestCheck(b: usize, run: usize, d: usize, link: usize, va: u32, len: u
   }
 }
 
-/** Packets of the next burst on the wire: from half a batch to a whole one, by the run's own seeded generator. */
+/** The run's own seeded generator: xorshift32 (Marsaglia, 2003). */
 @inline
-function burst(run: usize, batch: u32): u32 {
-  // xorshift32 (Marsaglia, 2003)
+function random(run: usize): u32 {
   let x = load<u32>(run, ForwardRun.ARRIVALS);
   x ^= x << 13;
   x ^= x >> 17;
   x ^= x << 5;
   store<u32>(run, x, ForwardRun.ARRIVALS);
-  return batch - x % ((batch >> 1) + 1);
+  return x;
+}
+
+/** Packets of the next burst on the wire: any number up to a batch. */
+@inline
+function burst(run: usize, batch: u32): u32 {
+  return 1 + random(run) % batch;
 }
 
 /** Puts the first buffers on the receive ring and rings its doorbell. */
@@ -75,18 +87,20 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
   const extended = load<u32>(d, E1000Driver.FORMAT) == E1000Format.EXTENDED;
   const requester = load<u32>(functionRecord(b, fn), FunctionRecord.SID);
   const batch = load<u32>(run, ForwardRun.BATCH);
+  const budget = load<u32>(run, ForwardRun.BUDGET) == 0 ? UNLIMITED : load<u32>(run, ForwardRun.BUDGET);
   let done: u32 = 0;
   let offered: u32 = 0;
   let idle: u32 = 0;
   while (done < packets && idle < PATIENCE) {
-    if (offered == done) {
+    // more than was offered when frames had been under way before the run
+    if (offered <= done) {
       if (traceFull(b)) break;
-      const more = min<u32>(burst(run, batch), packets - offered);
+      const more = min<u32>(burst(run, batch), packets - done);
       store<u64>(link, load<u64>(link, Link.LIMIT) + more, Link.LIMIT);
-      offered += more;
+      offered = done + more;
       workRequest(b, fn);
     }
-    serviceRun(b, load<u64>(b, State.NOW), UNLIMITED);
+    serviceAll(b, load<u64>(b, State.NOW), budget);
     if (extended) countBy(b, Counter.DRIVER_INTERRUPTS, messagesTake(b, requester));
     else if (intxAsserted(b, line)) {
       count(b, Counter.DRIVER_INTERRUPTS);
@@ -103,6 +117,8 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
       guestCheck(b, run, d, link, va, len);
       if (len != 0 && e1000Send(b, d, va, len)) store<u64>(run, load<u64>(run, ForwardRun.SENT) + 1, ForwardRun.SENT);
       else bufferGive(d, va);
+      // the stack tells the driver when more is coming; where it does not, the doorbell rings at once
+      if ((random(run) & 7) == 0) register(b, d, E1000.TDT, load<u32>(d, E1000Driver.TX_USE));
       // preamble, FCS and gap: 24 bytes beside the frame
       wire += len + 24;
       taken++;
@@ -112,16 +128,17 @@ export function forwardRun(b: usize, runOff: u32, packets: u32): u32 {
       register(b, d, E1000.RDT, load<u32>(d, E1000Driver.RX_USE));
       register(b, d, E1000.TDT, load<u32>(d, E1000Driver.TX_USE));
     }
-    register(b, d, E1000.IMS, extended ? E1000eIcr.RXQ0 | E1000eIcr.TXQ0 : E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
+    register(b, d, E1000.IMS,
+      extended ? E1000eIcr.RXQ0 | E1000eIcr.TXQ0 : E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
     const rate = load<u32>(link, Link.RATE_MBPS);
     const now = load<u64>(b, State.NOW) + (rate == 0 ? 0 : wire * 8000 / rate);
-    serviceRun(b, now, UNLIMITED);
+    serviceAll(b, now, budget);
     dmaTimer(b, m);
     done += taken;
     idle = taken == 0 ? idle + 1 : 0;
   }
   // the last frames go out, and their buffers come back
-  serviceRun(b, load<u64>(b, State.NOW), UNLIMITED);
+  serviceAll(b, load<u64>(b, State.NOW), budget);
   e1000Clean(b, d);
   return done;
 }

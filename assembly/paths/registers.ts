@@ -5,6 +5,7 @@ import { Machine } from '../spec/machine';
 import { barPage, barRecord, cellAt, functionPresent, workRequest } from '../bus/functions';
 import { cellFlags, cellLoad, cellStore, lanesOf, widthValid } from '../bus/cells';
 import { deviceRead, deviceWrite } from './dispatch';
+import { hostRead, hostWrite } from './host';
 
 @inline
 function statusSet(b: usize, status: Status): void {
@@ -44,7 +45,10 @@ function dwordRead(b: usize, page: usize, off: u32, width: u32, flag: u32): u32 
       }
       if (flags & CellFlag.READ_EFFECT) {
         const barOff = offsetInBar(b, page, off);
-        return narrow(deviceRead(b, load<u16>(page, DevicePage.FUNCTION), load<u8>(page, DevicePage.BAR), barOff), off, width);
+        const fn = <u32>load<u16>(page, DevicePage.FUNCTION);
+        const bar = <u32>load<u8>(page, DevicePage.BAR);
+        const value = flags & CellFlag.HOST ? hostRead(b, fn, bar, barOff) : deviceRead(b, fn, bar, barOff);
+        return narrow(value, off, width);
       }
       return narrow(cellLoad(cell), off, width);
     }
@@ -73,7 +77,10 @@ function dwordWrite(b: usize, page: usize, off: u32, width: u32, value: u32, fla
     const fn = <u32>load<u16>(page, DevicePage.FUNCTION);
     // a message that was masked may go now
     if (flags & CellFlag.VECTOR_CONTROL) return workRequest(b, fn);
-    deviceWrite(b, fn, load<u8>(page, DevicePage.BAR), offsetInBar(b, page, off), placed, lanes);
+    const bar = <u32>load<u8>(page, DevicePage.BAR);
+    const barOff = offsetInBar(b, page, off);
+    if (flags & CellFlag.HOST) hostWrite(b, fn, bar, barOff, placed, lanes);
+    else deviceWrite(b, fn, bar, barOff, placed, lanes);
   }
 }
 

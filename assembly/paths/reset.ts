@@ -5,6 +5,7 @@
 //   power-state      D3hot to D0 without No_Soft_Reset: the same (PCI PM 1.2 §5.4); a bridge resets what is behind it
 //   bus              everything behind a bridge (Secondary Bus Reset)
 //   system           everything, the IOMMU and the queues too; memory stays
+import { HostReset } from '../spec/host';
 import { Machine } from '../spec/machine';
 import { Pci, PciExp } from '../spec/pci';
 import { BarKind, BarRecord, FunctionRecord, Messages, Peer, State } from '../spec/state';
@@ -38,7 +39,7 @@ function stateReset(b: usize, fn: u32, functionLevel: bool): void {
   for (let bar: u32 = 0; bar < <u32>Machine.BARS; bar++) {
     if (load<u32>(barRecord(b, fn, bar), BarRecord.KIND) != BarKind.NONE) cellsReset(b, fn, bar);
   }
-  deviceReset(b, fn);
+  deviceReset(b, fn, functionLevel ? HostReset.FUNCTION : HostReset.BUS);
   vectorsForget(b, fn);
   configReset(b, fn, functionLevel);
 }

@@ -36,9 +36,17 @@ function peerServe(b: usize, entry: usize): void {
   }
 }
 
-/** The unit's own interrupts: its fault and completion events are not remapped. */
+/**
+ * The unit's own interrupts: its fault and completion events are not remapped. They are sent as soon as the step that
+ * brought them is over, so that their place among the devices' messages does not depend on the budget.
+ */
+@inline
 function eventsSend(b: usize): void {
-  const iommu = b + State.IOMMU;
+  // FAULT_EVENT and COMPLETION_EVENT
+  if (load<u64>(b + State.IOMMU, IommuState.FAULT_EVENT) != 0) eventsPush(b, b + State.IOMMU);
+}
+
+function eventsPush(b: usize, iommu: usize): void {
   if (load<u32>(iommu, IommuState.FAULT_EVENT) != 0 && messagesHaveRoom(b)) {
     store<u32>(iommu, 0, IommuState.FAULT_EVENT);
     const data = vtdGet(b, Vtd.FEDATA);
@@ -66,12 +74,12 @@ export function serviceRun(b: usize, now: u64, budget: u32): Service {
   let fn = load<u32>(b, State.NEXT_FUNCTION);
   let idle: u32 = 0;
   while (idle < <u32>Machine.FUNCTIONS) {
+    eventsSend(b);
     const spent = units(b) - start;
     // a full trace ends the batch like a spent budget, and nothing is lost
     if (spent >= limit || traceFull(b)) {
       store<u32>(b, spent > limit ? <u32>(spent - limit) : 0, State.DEBT);
       store<u32>(b, fn, State.NEXT_FUNCTION);
-      eventsSend(b);
       return Service.MORE;
     }
     const peer = peerPeek(b);

@@ -139,5 +139,7 @@ export const enum ForwardRun {
   SENT = 0x20,
   /** State of the generator that says how many packets come in a burst (not 0). */
   ARRIVALS = 0x28,
+  /** Budget of each call of `service` in the run; 0: unlimited. What comes of it is the same. */
+  BUDGET = 0x2c,
   SIZE = 0x40,
 }

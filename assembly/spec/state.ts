@@ -1,7 +1,7 @@
 /**
  * Layout of the engine's state: one run of bytes at a base given to `init`.
  *
- *   0x00000  placement   where the RAM windows lie in the linear memory; not part of a snapshot
+ *   0x00000  placement   where the RAM windows lie in the linear memory, and the lock; not part of a snapshot
  *   0x01000  the slice   everything else: header, pool offsets, counters, fixed tables
  *   0x20000  pools       sized by the options, found through the header's offsets
  *
@@ -10,6 +10,8 @@
 export const enum State {
   /** 16 linear addresses of RAM windows; the only linear addresses kept. */
   PLACEMENT = 0x0000,
+  /** 1 while a call is in the engine; shared with other threads, in a cache line of its own. */
+  LOCK = 0x0800,
   SLICE = 0x1000,
 
   MAGIC = 0x1000,
@@ -82,6 +84,10 @@ export const enum State {
   POOL_TABLE_FRAMES = 0x1248,
   TABLE_FRAMES_COUNT = 0x124c,
   TABLE_FRAMES_FREE = 0x1250,
+
+  /** Bit per function in TypeScript: has work that the host is to do (u64), and the function it looks at first. */
+  HOST_WORK = 0x13f0,
+  NEXT_HOST = 0x13f8,
 
   COUNTERS = 0x1400,
   IOMMU = 0x1800,
@@ -349,6 +355,8 @@ export const enum CellFlag {
   WRITE_ONLY = 128,
   /** Vector Control of an MSI-X table: a write may set a message free. No device's handler is called. */
   VECTOR_CONTROL = 256,
+  /** The effects are a host's: a device in TypeScript is called. */
+  HOST = 512,
 }
 
 /** What decodes four ports. Other values are function × 6 + BAR of an I/O BAR, plus one. */
@@ -399,6 +407,8 @@ export const enum Model {
   E1000E = 4,
   /** Registers and config space without a handler behind them: bridges, devices made up by a host. */
   PASSIVE = 16,
+  /** A device in TypeScript. */
+  HOST = 17,
 }
 
 /** Interrupt messages after remapping, waiting to be polled. Head and tail are running counts. */

@@ -28,4 +28,6 @@ export const enum Service {
   IDLE = 0,
   MORE = 1,
   PENDING = 2,
+  /** Somebody else is in the engine. */
+  BUSY = 8,
 }

@@ -13,7 +13,7 @@ export const INJECTIONS = ['corrupt'] as const;
 export const FRAME_BYTES = { least: 60, most: 1514 } as const;
 export const RANGES = {
   '--packets': { least: 1, most: 10_000_000 },
-  '--batch': { least: 1, most: 256 },
+  '--batch': { least: 1, most: 255 },
   '--rounds': { least: 0, most: 1000 },
   '--seed': { least: 0, most: 0xffffffff },
 } as const;

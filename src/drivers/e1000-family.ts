@@ -4,7 +4,7 @@ import {
 } from '../../assembly/spec/e1000';
 import { Pci, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { DmaMapper, type DmaOptions, type Guest } from './guest';
+import { type DmaDocument, DmaMapper, type DmaOptions, type Guest } from './guest';
 
 export interface E1000Options {
   dma: Omit<DmaOptions, 'mask'>;
@@ -18,6 +18,16 @@ export interface E1000Options {
   stripFcs?: boolean;
 }
 
+export interface E1000Document {
+  off: number;
+  bar: number;
+  mac: number[];
+  ring: number;
+  rxRing: number;
+  txRing: number;
+  dma: DmaDocument;
+}
+
 /** Number and sum of the words that a valid EEPROM has (82540EM manual §5.6.35). */
 const EEPROM_WORDS = 64;
 const EEPROM_SUM = 0xbaba;
@@ -29,11 +39,28 @@ export abstract class E1000FamilyDriver {
   /** Guest address of the registers. */
   readonly bar: number;
   readonly ring: number;
+  /** Offset of the driver's data in the engine's state. */
+  abstract readonly off: number;
+  abstract readonly mac: Uint8Array;
+  /** Guest addresses of the descriptor rings. */
+  abstract readonly rxRing: number;
+  abstract readonly txRing: number;
   protected readonly guest: Guest;
 
-  /** Finds the device by vendor and device id, turns on decode and Bus Master, maps the registers. */
-  protected constructor(guest: Guest, routing: number, options: E1000Options, part: { name: string; id: number; mask: number }) {
+  /**
+   * Finds the device by vendor and device id, turns on decode and Bus Master, maps the registers; with `resume` goes
+   * on with what there was.
+   */
+  protected constructor(guest: Guest, routing: number, options: E1000Options | { resume: E1000Document },
+    part: { name: string; id: number; mask: number }) {
     this.guest = guest;
+    if ('resume' in options) {
+      const { dma, bar, ring } = options.resume;
+      this.dma = new DmaMapper(guest, dma);
+      this.bar = bar;
+      this.ring = ring;
+      return;
+    }
     this.ring = options.ring ?? 256;
     if (this.ring % 8 !== 0 || this.ring < 8 || this.ring > Block.RING_MAX) {
       throw new PortcullisError('BAD_RING', `a ring of ${this.ring} descriptors; it must be a multiple of 8 from 8 to 256`);
@@ -46,6 +73,18 @@ export abstract class E1000FamilyDriver {
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MEMORY | PciCommand.MASTER);
     this.bar = guest.ioremap((config.read(Pci.BAR0, 4) & ~0xf) >>> 0, E1000.BAR0_SIZE);
     this.dma = new DmaMapper(guest, { ...options.dma, mask: part.mask });
+  }
+
+  /** What `resume` takes, in a machine restored from a snapshot of this one. */
+  save(): E1000Document {
+    const { off, bar, ring, rxRing, txRing } = this;
+    return { off, bar, mac: [...this.mac], ring, rxRing, txRing, dma: this.dma.save() };
+  }
+
+  /** Gives the driver's part of the engine's state back; the device must be the domain's no more. */
+  release(): void {
+    this.guest.engine.heap.give(this.off, Block.SIZE);
+    this.dma.release();
   }
 
   read(off: number): number {

@@ -1,10 +1,10 @@
 import { E1000Format } from '../../assembly/spec/driver';
 import { E1000, E1000Eecd, E1000Icr, E1000Phy } from '../../assembly/spec/e1000';
 import { PortcullisError } from '../errors';
-import { E1000FamilyDriver, type E1000Options } from './e1000-family';
+import { type E1000Document, E1000FamilyDriver, type E1000Options } from './e1000-family';
 import type { Guest } from './guest';
 
-export type { E1000Options } from './e1000-family';
+export type { E1000Document, E1000Options } from './e1000-family';
 
 const PART = { name: '82540EM', id: 0x100e8086, mask: 2 ** 32 - 1 };
 
@@ -21,8 +21,17 @@ export class E1000Driver extends E1000FamilyDriver {
   readonly rxRing: number;
   readonly txRing: number;
 
-  constructor(guest: Guest, routing: number, options: E1000Options) {
+  /** With `resume`, goes on where the driver of a snapshot was; the device is not touched. */
+  constructor(guest: Guest, routing: number, options: E1000Options | { resume: E1000Document }) {
     super(guest, routing, options, PART);
+    if ('resume' in options) {
+      const { resume } = options;
+      this.off = resume.off;
+      this.mac = Uint8Array.from(resume.mac);
+      this.rxRing = resume.rxRing;
+      this.txRing = resume.txRing;
+      return;
+    }
     this.reset();
     this.mac = this.#readMac();
     this.#checkPhy();

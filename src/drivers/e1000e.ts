@@ -5,7 +5,7 @@ import {
   E1000eRfctl, E1000eStatus, E1000eSwsm, E1000eTarc,
 } from '../../assembly/spec/e1000e';
 import { PortcullisError } from '../errors';
-import { E1000FamilyDriver, type E1000Options } from './e1000-family';
+import { type E1000Document, E1000FamilyDriver, type E1000Options } from './e1000-family';
 import type { Guest } from './guest';
 
 const PART = { name: '82574L', id: 0x10d38086, mask: 2 ** 32 - 1 };
@@ -18,6 +18,10 @@ const [RECEIVE, TRANSMIT, OTHER] = [0, 1, 2] as const;
 export interface E1000eOptions extends E1000Options {
   /** Least distance of two receive interrupts, and of two transmit interrupts, in 256 ns (default 0: none). */
   throttle?: number;
+}
+
+export interface E1000eDocument extends E1000Document {
+  events: Array<{ vector: number; port: number }>;
 }
 
 /**
@@ -35,8 +39,18 @@ export class E1000eDriver extends E1000FamilyDriver {
   /** Events of the vectors: receive, transmit, everything else. */
   readonly events: ReadonlyArray<{ vector: number; port: number }>;
 
-  constructor(guest: Guest, routing: number, options: E1000eOptions) {
+  /** With `resume`, goes on where the driver of a snapshot was; the device is not touched. */
+  constructor(guest: Guest, routing: number, options: E1000eOptions | { resume: E1000eDocument }) {
     super(guest, routing, options, PART);
+    if ('resume' in options) {
+      const { resume } = options;
+      this.off = resume.off;
+      this.mac = Uint8Array.from(resume.mac);
+      this.rxRing = resume.rxRing;
+      this.txRing = resume.txRing;
+      this.events = resume.events.map((event) => ({ ...event }));
+      return;
+    }
     this.#stopMaster();
     this.#withPhy(() => this.reset());
     this.#waitFor('NVM was not loaded', E1000.EECD, E1000eEecd.AUTO_RD, E1000eEecd.AUTO_RD);
@@ -58,6 +72,10 @@ export class E1000eDriver extends E1000FamilyDriver {
     this.startReceive(this.rxRing, options);
     this.events = guest.enableMsix(routing, 3);
     this.#startInterrupts(options.throttle ?? 0);
+  }
+
+  override save(): E1000eDocument {
+    return { ...super.save(), events: this.events.map((event) => ({ ...event })) };
   }
 
   /** Looks at a register until the bits have the value, and lets time pass between two looks. */

@@ -2,9 +2,15 @@ import { DmaDirection } from '../../assembly/spec/driver';
 import { Edu } from '../../assembly/spec/edu';
 import { Pci, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { DmaMapper, type DmaOptions, type Guest } from './guest';
+import { type DmaDocument, DmaMapper, type DmaOptions, type Guest } from './guest';
 
 const DMA_MASK = 2 ** Edu.DMA_BITS - 1;
+
+export interface EduDocument {
+  bar: number;
+  port: number;
+  dma: DmaDocument;
+}
 
 /** Driver of the educational device, in a guest. */
 export class EduDriver {
@@ -14,8 +20,14 @@ export class EduDriver {
   readonly #port: number;
 
   /** Finds the device, maps its registers, checks identification and liveness, turns on Bus Master and MSI. */
-  constructor(guest: Guest, routing: number, dma: Omit<DmaOptions, 'mask'>) {
+  constructor(guest: Guest, routing: number, options: Omit<DmaOptions, 'mask'> | { resume: EduDocument }) {
     this.#guest = guest;
+    if ('resume' in options) {
+      this.#bar = options.resume.bar;
+      this.#port = options.resume.port;
+      this.dma = new DmaMapper(guest, options.resume.dma);
+      return;
+    }
     const config = guest.config(routing);
     const id = config.read(Pci.VENDOR_ID, 4) >>> 0;
     if (id !== 0x11e81234) {
@@ -26,8 +38,18 @@ export class EduDriver {
     if (this.read(Edu.ID) !== Edu.ID_VALUE) throw new PortcullisError('DRIVER_PROBE', 'edu does not identify itself');
     this.write(Edu.LIVENESS, 0x12345678);
     if (this.read(Edu.LIVENESS) !== (~0x12345678 >>> 0)) throw new PortcullisError('DRIVER_PROBE', 'edu is not alive');
-    this.dma = new DmaMapper(guest, { ...dma, mask: DMA_MASK });
+    this.dma = new DmaMapper(guest, { ...options, mask: DMA_MASK });
     this.#port = guest.enableMsi(routing).port;
+  }
+
+  /** What `resume` takes, in a machine restored from a snapshot of this one. */
+  save(): EduDocument {
+    return { bar: this.#bar, port: this.#port, dma: this.dma.save() };
+  }
+
+  /** Gives the driver's part of the engine's state back; the device must be the domain's no more. */
+  release(): void {
+    this.dma.release();
   }
 
   read(off: number): number {

@@ -56,6 +56,11 @@ export interface DmaOptions {
   age?: number;
 }
 
+/** Where in the engine's state a DmaMapper lies. */
+export interface DmaDocument {
+  off: number;
+}
+
 const MODES = { direct: MapMode.DIRECT, strict: MapMode.STRICT, lazy: MapMode.LAZY, 'guest-frame': MapMode.GUEST_FRAME };
 const IOVA_LIMIT = 0x100000;
 /** Pages that an aged allocator has handed out and taken back in any order: 128 regions of 2 MiB. */
@@ -65,10 +70,20 @@ const AGED_PAGES = 65536;
 export class DmaMapper {
   readonly off: number;
   readonly #engine: Engine;
+  readonly #lazy: boolean;
+  #released = false;
 
-  constructor(guest: Guest, options: DmaOptions) {
+  /** With `{ off }` of one that there was when a snapshot was taken: goes on with it. */
+  constructor(guest: Guest, options: DmaOptions | DmaDocument) {
     const { engine } = guest;
     this.#engine = engine;
+    if ('off' in options) {
+      this.off = options.off;
+      this.#lazy = engine.word(this.off + DmaMap.MODE) === MapMode.LAZY;
+      this.#startTimer(guest);
+      return;
+    }
+    this.#lazy = options.mode === 'lazy';
     this.off = engine.heap.take(DmaMap.SIZE, 'a driver\'s DMA mapping');
     engine.stateBytes(this.off, DmaMap.SIZE).fill(0);
     const set = (word: number, value: number): void => engine.setWord(this.off + word, value);
@@ -88,9 +103,14 @@ export class DmaMapper {
     set(DmaMap.BOUNCE_COUNT, bounce);
     engine.exports.dmaMapSetup(this.off);
     if (options.age !== undefined && (options.mode === 'strict' || options.mode === 'lazy')) this.#age(options.age);
-    if (options.mode !== 'lazy') return;
+    this.#startTimer(guest);
+  }
+
+  #startTimer(guest: Guest): void {
+    const { engine } = guest;
+    if (engine.word(this.off + DmaMap.MODE) !== MapMode.LAZY) return;
     guest.addTimer({
-      deadline: () => engine.word64(this.off + DmaMap.QUEUE_DEADLINE) || Infinity,
+      deadline: () => (this.#released ? Infinity : engine.word64(this.off + DmaMap.QUEUE_DEADLINE) || Infinity),
       fire: () => engine.exports.dmaTimer(this.off),
     });
   }
@@ -124,8 +144,19 @@ export class DmaMapper {
     this.#engine.exports.dmaUnmap(this.off, bus >>> 0, Math.floor(bus / 2 ** 32), va, size, direction);
   }
 
-  /** Lazy mode: flushes now what unmap has left. */
+  save(): DmaDocument {
+    return { off: this.off };
+  }
+
+  /** Gives its part of the engine's state back; nothing may be mapped any more. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#engine.heap.give(this.off, DmaMap.SIZE);
+  }
+
+  /** Flushes what unmap has left to a flush: something in lazy mode only. */
   flush(): void {
-    this.#engine.exports.dmaFlush(this.off);
+    if (this.#lazy) this.#engine.exports.dmaFlush(this.off);
   }
 }

@@ -1,14 +1,31 @@
 import { WindowKind } from '../../assembly/spec/machine';
-import { FrameKind, Message, State } from '../../assembly/spec/state';
+import { Abi, FrameKind, Message, State } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
 import { COUNTER_NAMES, type Counters } from './counters';
 import { type EngineExports, instantiate } from './exports';
-import { Heap } from './heap';
+import { hashBytes } from './hash';
+import { type FreeRun, Heap } from './heap';
+import { HostFunctions } from './host';
 import { DEFAULT_CACHES, type CacheGeometry, type LayoutOptions, type Measure, layOut } from './layout';
+import {
+  SNAPSHOT_SCHEMA, type EngineSnapshot, checkSnapshot, engineHash, lentWindows, matchWindows, packPages,
+  requireNothingPending, unpackPages,
+} from './snapshot';
 import { EventTrace } from './trace';
-import { Windows } from './windows';
+import { type WindowOptions, Windows } from './windows';
 
-export interface EngineOptions {
+/** Where an engine is put. */
+export interface EngineHost {
+  /** The host's memory, shared or not; without one the engine makes its own, not shared. */
+  memory?: WebAssembly.Memory;
+  /** Byte offsets in that memory of the state and of RAM; both are zeroed. By default the state is at 64 KiB. */
+  state?: number;
+  ram?: number;
+  /** For `restore`: the windows beside RAM that the snapshot was taken with. */
+  windows?: readonly WindowOptions[];
+}
+
+export interface EngineOptions extends Omit<EngineHost, 'windows'> {
   /** Frames of RAM (4 KiB each), from machine frame 0 on. */
   frames: number;
   /** Domains at a time (default 8). */
@@ -18,11 +35,6 @@ export interface EngineOptions {
   /** Bytes for config spaces, registers, devices, links and drivers (default 4 MiB). */
   heapBytes?: number;
   caches?: Partial<CacheGeometry>;
-  /** The host's memory; without one the engine makes its own. */
-  memory?: WebAssembly.Memory;
-  /** Byte offsets in that memory of the state and of RAM; both are zeroed. By default the state is at 64 KiB. */
-  state?: number;
-  ram?: number;
 }
 
 /** An interrupt message that the host has polled. */
@@ -58,34 +70,40 @@ function withDefaults(options: EngineOptions): LayoutOptions {
  * device can do goes through `exports`, whose functions take and give integers only.
  */
 export class Engine {
-  readonly exports: EngineExports;
+  readonly #exports: EngineExports;
   readonly memory: WebAssembly.Memory;
   /** Byte offset of the state, and of machine frame 0. */
   readonly base: number;
   readonly ram: number;
   readonly frames: number;
   readonly heap: Heap;
+  readonly options: LayoutOptions;
   readonly stateSize: number;
+  /** Devices in TypeScript. */
+  readonly host: HostFunctions;
   /** RAM beyond what the engine was created with. */
   readonly windows: Windows;
   readonly trace: EventTrace;
   #view: DataView;
   #bytes: Uint8Array;
 
-  private constructor(exports: EngineExports, memory: WebAssembly.Memory, base: number, ram: number,
-    options: LayoutOptions, stateSize: number, windows: Windows) {
-    this.exports = exports;
-    this.memory = memory;
-    this.base = base;
-    this.ram = ram;
+  private constructor(exports: EngineExports, windows: Windows, host: HostFunctions, place: Place,
+    options: LayoutOptions, heapFree?: FreeRun[]) {
+    this.#exports = exports;
+    this.memory = place.memory;
+    this.base = place.base;
+    this.ram = place.ram;
     this.frames = options.frames;
-    this.stateSize = stateSize;
+    this.options = options;
+    this.stateSize = place.stateSize;
+    this.#view = new DataView(this.memory.buffer);
+    this.#bytes = new Uint8Array(this.memory.buffer);
     this.windows = windows;
+    this.host = host;
     windows.attach(this);
+    host.attach(this);
     this.trace = new EventTrace(this);
-    this.#view = new DataView(memory.buffer);
-    this.#bytes = new Uint8Array(memory.buffer);
-    this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes);
+    this.heap = new Heap(this.word(State.POOL_HEAP), options.heapBytes, heapFree);
   }
 
   /** Sizes that these options need, for a host that gives the memory. */
@@ -101,32 +119,64 @@ export class Engine {
    */
   static async create(options: EngineOptions): Promise<Engine> {
     const layoutOptions = withDefaults(options);
-    const measure = await Engine.measure(options);
-    const base = options.state ?? WASM_PAGE;
-    const ram = options.ram ?? Math.ceil((base + measure.state.size) / WASM_PAGE) * WASM_PAGE;
-    checkPlace('state', base, measure.state.align);
-    checkPlace('ram', ram, measure.ram.align);
-    if (base < ram + measure.ram.size && ram < base + measure.state.size) {
-      throw new PortcullisError('ENGINE_OPTION', `the state (${measure.state.size} bytes at ${base}) and RAM `
-        + `(${measure.ram.size} bytes at ${ram}) overlap; move one of them`, { base, ram });
-    }
-    const end = Math.max(base + measure.state.size, ram + measure.ram.size);
-    const memory = options.memory ?? newMemory(end);
-    if (end > memory.buffer.byteLength) growMemory(memory, end);
+    const place = takePlace(options, (await Engine.measure(options)).state.size, options.frames);
     const windows = new Windows();
-    const exports = await instantiate(memory, windows.imports);
-    const bytes = new Uint8Array(memory.buffer);
-    bytes.fill(0, base, base + measure.state.size);
-    bytes.fill(0, ram, ram + measure.ram.size);
-    const layout = layOut(layoutOptions, exports.cacheBytes);
-    layout.write(new DataView(memory.buffer), base);
-    if (exports.init(base) !== 0) {
-      throw new PortcullisError('ENGINE_MEMORY', `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
-    }
+    const host = new HostFunctions();
+    const exports = await instantiate(place.memory, { ...windows.imports, ...host.imports });
+    clear(place, options.frames);
+    layOut(layoutOptions, exports.cacheBytes).write(new DataView(place.memory.buffer), place.base);
+    open(exports, place);
     const { entries, ways, pwc2m, pwc1g, pwc512g, contexts } = layoutOptions.caches;
     exports.setup(entries, ways, pwc2m, pwc1g, pwc512g, contexts);
-    const engine = new Engine(exports, memory, base, ram, layoutOptions, measure.state.size, windows);
+    const engine = new Engine(exports, windows, host, place, layoutOptions);
     engine.#setFrames(layoutOptions.tableFrames);
+    return engine;
+  }
+
+  /**
+   * Everything but where in memory it lies, at a safe point: no thread is in the engine (ENGINE_BUSY), no device waits
+   * for a message window (SNAPSHOT_PENDING). Windows beside RAM are the host's, and not in it.
+   */
+  save(): EngineSnapshot {
+    return this.hold(() => {
+      const word = (off: number): number => this.word(off);
+      requireNothingPending(word);
+      const state = this.slice();
+      const { pages, bytes } = packPages(this.bytes.subarray(this.ram, this.ram + this.frames * PAGE));
+      return {
+        state, ram: bytes,
+        document: {
+          schemaVersion: SNAPSHOT_SCHEMA, abiVersion: Abi.VERSION, engineHash: engineHash(), options: this.options,
+          stateHash: hashBytes(state), ramHash: hashBytes(bytes), ramPages: pages, heapFree: this.heap.free,
+          windows: lentWindows(word),
+        },
+      };
+    });
+  }
+
+  /**
+   * Goes on from a snapshot, wherever the host has room: at another place, in a memory that is shared or not. Throws a
+   * PortcullisError whose code begins with SNAPSHOT_ when it cannot, before anything has been changed. `check` is what
+   * the caller has to say about a snapshot whose state is whole.
+   */
+  static async restore(snapshot: EngineSnapshot, host: EngineHost = {}, check?: () => void): Promise<Engine> {
+    const { cacheBytes } = await instantiate(new WebAssembly.Memory({ initial: 0 }));
+    const { size } = checkSnapshot(snapshot, cacheBytes);
+    const { options, ramPages, heapFree } = snapshot.document;
+    matchWindows(snapshot.document.windows, host.windows ?? []);
+    check?.();
+    const place = takePlace(host, size, options.frames);
+    const windows = new Windows();
+    const functions = new HostFunctions();
+    const exports = await instantiate(place.memory, { ...windows.imports, ...functions.imports });
+    clear(place, options.frames);
+    const bytes = new Uint8Array(place.memory.buffer);
+    bytes.set(snapshot.state, place.base + State.SLICE);
+    unpackPages(ramPages, snapshot.ram, bytes.subarray(place.ram, place.ram + options.frames * PAGE));
+    open(exports, place);
+    const engine = new Engine(exports, windows, functions, place, options, heapFree);
+    engine.setWord(State.PLACEMENT, place.ram);
+    windows.restore(host.windows ?? []);
     return engine;
   }
 
@@ -143,6 +193,22 @@ export class Engine {
       exports.frameAssign(mfn, 0x7ff2, FrameKind.XEN_TABLE);
       exports.tableFrameGive(mfn);
     }
+  }
+
+  /**
+   * The functions of the engine. Within a handler of a device in TypeScript they do nothing and answer BUSY: the engine
+   * is in the midst of the access that the handler is part of.
+   */
+  get exports(): EngineExports {
+    return this.host.inHandler ? this.host.busyExports(this.#exports) : this.#exports;
+  }
+
+  /**
+   * Does deferred work at virtual time `now` (ns), at most `budget` units of it. 0: nothing is left; 1: more is to be
+   * done; 2: what is left waits for something. The same as the export `service`, with the devices in TypeScript.
+   */
+  service(now: number, budget: number): number {
+    return this.host.service(now, budget);
   }
 
   /** A view of the whole memory; taken anew whenever the memory has grown. */
@@ -194,13 +260,29 @@ export class Engine {
     return this.bytes.subarray(ptr, ptr + PAGE);
   }
 
-  /** Status of the last access, and the high half of the last eight-byte read. */
+  /** Status of this thread's last access, and the high half of its last eight-byte read. */
   get status(): number {
-    return this.word(State.RESULT_STATUS);
+    return this.exports.resultStatus();
   }
 
   get high(): number {
-    return this.word(State.RESULT_HI);
+    return this.exports.resultHigh() >>> 0;
+  }
+
+  /**
+   * Does something while no thread is in the engine: its own calls are refused meanwhile too (on shared memory). Throws
+   * ENGINE_BUSY when one is in it; nothing waits.
+   */
+  hold<T>(work: () => T): T {
+    const lock = new Int32Array(this.memory.buffer, this.base + State.LOCK, 1);
+    if (Atomics.compareExchange(lock, 0, 0, 1) !== 0) {
+      throw new PortcullisError('ENGINE_BUSY', 'another thread is in the engine; try again when its call has returned');
+    }
+    try {
+      return work();
+    } finally {
+      Atomics.store(lock, 0, 0);
+    }
   }
 
   get now(): number {
@@ -231,6 +313,7 @@ export class Engine {
 
   /** Frames written by devices and guests since the last call, in order. */
   takeDirtyFrames(): number[] {
+    this.host.requireOutside('take dirty frames');
     const dirty: number[] = [];
     const pool = this.word(State.POOL_DIRTY);
     for (let i = 0; i < Math.ceil(this.frames / 32); i++) {
@@ -246,6 +329,46 @@ export class Engine {
   slice(): Uint8Array {
     return this.bytes.slice(this.base + State.SLICE, this.base + this.stateSize);
   }
+}
+
+interface Place {
+  memory: WebAssembly.Memory;
+  base: number;
+  ram: number;
+  stateSize: number;
+  /** The host's: something may lie there. */
+  lent: boolean;
+}
+
+/** Finds the place that a host gives, and checks it; nothing is written yet. */
+function takePlace(host: EngineHost, stateSize: number, frames: number): Place {
+  const base = host.state ?? WASM_PAGE;
+  const ram = host.ram ?? Math.ceil((base + stateSize) / WASM_PAGE) * WASM_PAGE;
+  const ramSize = frames * PAGE;
+  checkPlace('state', base, 16);
+  checkPlace('ram', ram, 8);
+  if (base < ram + ramSize && ram < base + stateSize) {
+    throw new PortcullisError('ENGINE_OPTION', `the state (${stateSize} bytes at ${base}) and RAM (${ramSize} bytes at `
+      + `${ram}) overlap; move one of them`, { base, ram });
+  }
+  const end = Math.max(base + stateSize, ram + ramSize);
+  const memory = host.memory ?? newMemory(end);
+  if (end > memory.buffer.byteLength) growMemory(memory, end);
+  return { memory, base, ram, stateSize, lent: host.memory !== undefined };
+}
+
+/** Memory that the engine has made is zero, and clearing it would make the system back all of it. */
+function clear({ memory, base, ram, stateSize, lent }: Place, frames: number): void {
+  if (!lent) return;
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.fill(0, base, base + stateSize);
+  bytes.fill(0, ram, ram + frames * PAGE);
+}
+
+function open(exports: EngineExports, { base }: Place): void {
+  if (exports.init(base) === 0) return;
+  throw new PortcullisError('ENGINE_MEMORY',
+    `the state cannot lie at ${base}: it must be aligned to 16 bytes`, { base });
 }
 
 function checkPlace(name: string, value: number, align: number): void {

@@ -31,11 +31,14 @@ export interface EngineExports {
   functionDmaRead(fn: number, lo: number, hi: number, len: number, dst: number): number;
   functionDmaRepeat(fn: number, lo: number, hi: number, len: number, off: number, write: number, count: number,
     step: number, span: number): number;
+  functionDmaScatter(fn: number, list: number, entries: number, off: number, write: number): number;
   functionDmaWrite(fn: number, lo: number, hi: number, len: number, src: number): number;
+  functionFail(fn: number): void;
   functionIntx(fn: number, level: number): void;
   functionMessage(fn: number, vector: number): number;
   functionPowerOn(fn: number): void;
   functionReset(fn: number): void;
+  functionStepDone(fn: number): void;
   guestIn(dom: number, port: number, width: number): number;
   guestInRepeat(dom: number, list: number, entries: number, count: number): number;
   guestLoad(dom: number, lo: number, hi: number, width: number): number;
@@ -69,6 +72,8 @@ export interface EngineExports {
   registerRead(fn: number, bar: number, off: number, width: number): number;
   registerWrite(fn: number, bar: number, off: number, width: number, lo: number, hi: number): void;
   requestService(fn: number): void;
+  resultHigh(): number;
+  resultStatus(): number;
   service(now: number, budget: number): number;
   setup(iotlbEntries: number, iotlbWays: number, pwc2m: number, pwc1g: number, pwc512g: number, contexts: number): void;
   systemReset(): void;
@@ -81,25 +86,45 @@ export interface EngineExports {
   windowUnmap(firstMfn: number): number;
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+let plain: Promise<WebAssembly.Module> | undefined;
+let shared: Promise<WebAssembly.Module> | undefined;
 
 /** The engine's bytes, as in `portcullis/engine.wasm`. */
 export function engineBytes(): Uint8Array {
   return wasmBytes;
 }
 
-/** What the engine asks of its host: bytes of file windows. Linear addresses and lengths are unsigned; 0 is done. */
+/** Whether a memory can be given to other threads. The buffer of one that came from another realm is no instanceof. */
+export function isShared(memory: WebAssembly.Memory): boolean {
+  return Object.prototype.toString.call(memory.buffer) === '[object SharedArrayBuffer]';
+}
+
+async function compileShared(): Promise<WebAssembly.Module> {
+  const { sharedBytes } = await import('./shared-artefact');
+  return WebAssembly.compile(sharedBytes as BufferSource);
+}
+
+/**
+ * What the engine asks of its host: bytes of file windows (linear addresses and lengths are unsigned; 0 is done), and
+ * the handlers of devices in TypeScript.
+ */
 export interface EngineImports {
+  hostAccess(fn: number, call: number, bar: number, off: number, value: number, lanes: number): number;
   windowRead(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
   windowWrite(first: number, offLo: number, offHi: number, ptr: number, length: number): number;
 }
 
-/** Imports of an engine without file windows: nothing is ever asked. */
-const NO_FILES: EngineImports = { windowRead: () => 1, windowWrite: () => 1 };
+/** Imports of an engine without file windows and devices in TypeScript: nothing is ever asked. */
+const NO_HOST: EngineImports = { hostAccess: () => -1, windowRead: () => 1, windowWrite: () => 1 };
 
-/** Instantiates the engine on a memory. The module is compiled once and kept. */
-export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_FILES): Promise<EngineExports> {
-  compiled ??= WebAssembly.compile(wasmBytes as BufferSource);
-  const instance = await WebAssembly.instantiate(await compiled, { env: { memory, ...imports } });
+/**
+ * Instantiates the engine on a memory: a shared memory and one that is not need each its own artefact. A module is
+ * compiled once and kept. A second thread does the same on the same memory, and then calls `init` with the base.
+ */
+export async function instantiate(memory: WebAssembly.Memory, imports: EngineImports = NO_HOST): Promise<EngineExports> {
+  const module = isShared(memory)
+    ? shared ??= compileShared()
+    : plain ??= WebAssembly.compile(wasmBytes as BufferSource);
+  const instance = await WebAssembly.instantiate(await module, { env: { memory, ...imports } });
   return instance.exports as unknown as EngineExports;
 }

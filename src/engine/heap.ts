@@ -1,11 +1,32 @@
 import { PortcullisError } from '../errors';
 
+/** A run of the heap that is free: offset from the state base, and bytes. */
+export interface FreeRun { off: number; size: number }
+
+/** Throws SNAPSHOT_FORMAT unless the runs are in order, apart from each other, and inside the heap. */
+export function checkFreeRuns(runs: readonly FreeRun[], heap: number, bytes: number): void {
+  let end = heap;
+  for (const [i, { off, size }] of runs.entries()) {
+    if (off < end || (i > 0 && off === end) || size < 1 || (off - heap) % 64 !== 0 || off + size > heap + bytes) {
+      throw new PortcullisError('SNAPSHOT_FORMAT',
+        `the snapshot's free run of ${size} bytes at 0x${off.toString(16)} cannot be`, { off, size });
+    }
+    end = off + size;
+  }
+}
+
 /** Hands out parts of the state's heap: first fit, 64-byte grain, neighbours that are free again are joined. */
 export class Heap {
-  #free: Array<{ off: number; size: number }>;
+  #free: FreeRun[];
 
-  constructor(off: number, readonly size: number) {
-    this.#free = [{ off, size }];
+  /** All of it is free, or the runs given are: those that a heap like this one had. */
+  constructor(off: number, readonly size: number, free: readonly FreeRun[] = [{ off, size }]) {
+    this.#free = free.map((run) => ({ ...run }));
+  }
+
+  /** A copy of the list of what is free, ascending. */
+  get free(): FreeRun[] {
+    return this.#free.map((run) => ({ ...run }));
   }
 
   /** Offset from the state base. Throws STATE_FULL when no run is long enough. */

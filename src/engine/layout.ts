@@ -74,6 +74,8 @@ export function checkOptions(options: LayoutOptions): void {
  */
 export function layOut(options: LayoutOptions, cacheBytes: (entries: number) => number): {
   size: number;
+  /** Words of the header: offset and value. */
+  words: ReadonlyArray<readonly [number, number]>;
   write: (view: DataView, base: number) => void;
 } {
   checkOptions(options);
@@ -110,6 +112,7 @@ export function layOut(options: LayoutOptions, cacheBytes: (entries: number) => 
   );
   return {
     size,
+    words,
     write: (view, base) => {
       for (const [word, value] of words) view.setUint32(base + word, value, true);
     },

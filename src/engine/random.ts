@@ -18,6 +18,15 @@ export class Random {
     [this.#a, this.#b, this.#c, this.#d] = [next(), next(), next(), next()];
   }
 
+  /** Where the sequence stands: four words, to be saved and given back. */
+  get state(): number[] {
+    return [this.#a, this.#b, this.#c, this.#d].map((word) => word >>> 0);
+  }
+
+  set state(words: readonly number[]) {
+    [this.#a, this.#b, this.#c, this.#d] = words as [number, number, number, number];
+  }
+
   /** 32 random bits. */
   next(): number {
     const rotl = (x: number, k: number): number => (x << k) | (x >>> (32 - k));

@@ -47,11 +47,14 @@ interface TraceEngine {
 /** The engine's event trace. Off, it costs next to nothing; on, events are records in memory until they are drained. */
 export class EventTrace {
   readonly #engine: TraceEngine;
-  #records = 0;
-  #capacity = 0;
+  #records: number;
+  #capacity: number;
 
+  /** The trace that the state has, if it comes from a snapshot. */
   constructor(engine: TraceEngine) {
     this.#engine = engine;
+    this.#records = engine.word(State.TRACE + Trace.RECORDS);
+    this.#capacity = engine.word(State.TRACE + Trace.CAPACITY);
   }
 
   start(options: TraceOptions = {}): void {
@@ -74,6 +77,13 @@ export class EventTrace {
   /** Events that found no room; never any in lossless mode. */
   get lost(): number {
     return this.#engine.word64(State.TRACE + Trace.LOST);
+  }
+
+  /** Lossless, and without room for another step: nothing goes on before `drain`. */
+  get full(): boolean {
+    const word = (at: Trace): number => this.#engine.word(State.TRACE + at);
+    if (word(Trace.LOSSLESS) === 0) return false;
+    return word(Trace.CAPACITY) - ((word(Trace.TAIL) - word(Trace.HEAD)) >>> 0) < Trace.RESERVE;
   }
 
   /** Takes the events recorded so far, oldest first. */

@@ -1,5 +1,5 @@
 import { Machine, WindowKind } from '../../assembly/spec/machine';
-import { JournalEntry, Journal, FunctionRecord, State, StateSize } from '../../assembly/spec/state';
+import { JournalEntry, Journal, FunctionRecord, State, StateSize, WindowRecord } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
 import type { EngineExports, EngineImports } from './exports';
 import type { Heap } from './heap';
@@ -51,9 +51,11 @@ export class Windows {
   readonly #files = new Map<number, WindowFile>();
   #engine: WindowsEngine | undefined;
   #messages = false;
+  /** What a file window's functions have thrown last; the access has then failed. */
+  failure: unknown;
 
   /** What the engine is instantiated with. */
-  readonly imports: EngineImports = {
+  readonly imports: Pick<EngineImports, 'windowRead' | 'windowWrite'> = {
     windowRead: (first, offLo, offHi, ptr, length) => this.#file(first, offLo, offHi, ptr, length, false),
     windowWrite: (first, offLo, offHi, ptr, length) => this.#file(first, offLo, offHi, ptr, length, true),
   };
@@ -67,7 +69,13 @@ export class Windows {
     if (file === undefined || this.#engine === undefined) return 1;
     const bytes = this.#engine.bytes.subarray(ptr >>> 0, (ptr >>> 0) + length);
     const offset = (offHi >>> 0) * 2 ** 32 + (offLo >>> 0);
-    return (write ? file.write(offset, bytes) : file.read(offset, bytes)) ? 0 : 1;
+    try {
+      return (write ? file.write(offset, bytes) : file.read(offset, bytes)) ? 0 : 1;
+    } catch (error) {
+      // an exception must not cross the engine: its call would never end
+      this.failure = error;
+      return 1;
+    }
   }
 
   /** Maps a window while the engine runs. Throws WINDOW_RANGE for one that overlaps another or lies where no RAM can. */
@@ -85,6 +93,21 @@ export class Windows {
     if (options.kind === 'message') {
       this.#messages = true;
       this.functionsChanged();
+    }
+  }
+
+  /** Takes up the windows that a restored state has: each lies where its host says now. */
+  restore(windows: readonly WindowOptions[]): void {
+    const engine = this.#engine as WindowsEngine;
+    for (const window of windows) {
+      for (let i = 1; i < Machine.WINDOWS; i++) {
+        const record = State.WINDOW_TABLE + i * StateSize.WINDOW_RECORD;
+        if (engine.word(record + WindowRecord.REACH) === 0) continue;
+        if (engine.word(record + WindowRecord.FIRST_MFN) !== window.firstMfn) continue;
+        engine.setWord(State.PLACEMENT + i * 4, window.kind === 'linear' ? window.offset : 0);
+      }
+      if (window.kind === 'file') this.#files.set(window.firstMfn, window.file);
+      if (window.kind === 'message') this.#messages = true;
     }
   }
 

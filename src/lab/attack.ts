@@ -2,6 +2,7 @@ import { DmaDirection } from '../../assembly/spec/driver';
 import { E1000, E1000Ctrl, E1000Rctl, E1000Rxd, E1000Tctl, E1000Txd } from '../../assembly/spec/e1000';
 import { Edu } from '../../assembly/spec/edu';
 import { Random } from '../engine/index';
+import { PortcullisError } from '../errors';
 import { buildStore } from '../devices/links/store';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import { EVTCHN_PENDING, SHARED_INFO_PFN } from '../xen/hypervisor/domain';
@@ -12,6 +13,8 @@ import type { Attack, Isolation } from './result';
 
 const FRAME = 60;
 const SPILL = 256;
+/** An entry of the remap table that nobody uses. */
+const FORGED_ENTRY = 128;
 
 /**
  * A hostile driver in the guest: it has the NIC and everything that a guest has, and names any bus address it likes.
@@ -33,7 +36,8 @@ class HostileNic {
   #restart(receive: number): void {
     const { driver, guest } = this.#cell;
     driver.write(E1000.CTRL, driver.read(E1000.CTRL) | E1000Ctrl.RST);
-    guest.wait(5_000_000);
+    // a hostile driver does not wait for long: what has just been unmapped may still be in reach
+    guest.wait(1000);
     for (const [base, bus] of [[E1000.RDBAL, this.#rings.rx], [E1000.TDBAL, this.#rings.tx]] as const) {
       driver.write(base, bus >>> 0);
       driver.write(base + 4, Math.floor(bus / 2 ** 32));
@@ -96,17 +100,23 @@ class HostileNic {
 /** Bytes of a victim, as a function that looks at them now. */
 type Victim = () => Uint8Array;
 
+/** One try at a target: by reading, by writing, or by an interrupt. */
+interface Attempt {
+  reached: boolean;
+  faults: FaultRecord[];
+}
+
 /** The judge. It knows the victim's bytes before and after, and what the attacker got hold of: no policy, no intent. */
-function judge(before: Uint8Array, after: Uint8Array, loot: Uint8Array | undefined): 'reached' | 'blocked' {
-  if (before.some((byte, index) => after[index] !== byte)) return 'reached';
-  if (loot !== undefined && loot.length > 0 && loot.every((byte, index) => before[index] === byte)) return 'reached';
-  return 'blocked';
+function judge(before: Uint8Array, after: Uint8Array, loot: Uint8Array | undefined): boolean {
+  if (before.some((byte, index) => after[index] !== byte)) return true;
+  return loot !== undefined && loot.length > 0 && loot.every((byte, index) => before[index] === byte);
 }
 
 function describeFault(fault: FaultRecord): NonNullable<Isolation['fault']> {
   return {
     requester: formatBdf(bdfOf(fault.requester)),
-    iova: fault.iova === undefined ? `interrupt index ${fault.index}` : `0x${fault.iova.toString(16)}`,
+    iova: fault.iova === undefined ? 'none' : `0x${fault.iova.toString(16)}`,
+    ...(fault.index === undefined ? {} : { index: fault.index }),
     access: fault.access, reason: `0x${fault.reason.toString(16).padStart(2, '0')} ${fault.text}`,
   };
 }
@@ -115,42 +125,74 @@ function absent(reason: string): Isolation {
   return { verdict: 'n/a', reason };
 }
 
+/** An attack that neither reached its target nor met a fault there: then something else was wrong, and nothing is shown. */
+function inconclusive(cell: Cell, attack: string): PortcullisError {
+  return new PortcullisError('ATTACK_INCONCLUSIVE', `${cell.setup.owner}/${cell.setup.policy}: the attack "${attack}" did not `
+    + 'reach its target, and no fault was recorded for it: this is a bug of ours', { attack });
+}
+
 /** Runs every attack on a cell's machine, which is of no use for anything else afterwards. */
 export function attackAll(cell: Cell, seed: number): Record<Attack, Isolation> {
   const { machine, guest, driver } = cell;
   const { engine, hypervisor } = machine;
   const nic = new HostileNic(cell);
+  const requester = machine.routingOf(NIC);
   const random = new Random(seed ^ 0x5ec2e7);
   const attackFrame = random.fill(new Uint8Array(FRAME));
   const pageBytes = (mfn: number, off: number, length: number): Victim => () => engine.frame(mfn).slice(off, off + length);
 
-  const attempt = (victim: Victim, act: () => Uint8Array | undefined): Isolation => {
+  const attempt = (victim: Victim, act: () => Uint8Array | undefined): Attempt => {
     hypervisor.iommu?.takeFaults();
     const before = victim();
     const loot = act();
-    const after = victim();
-    const faults = hypervisor.iommu?.takeFaults() ?? [];
-    const verdict = judge(before, after, loot);
-    const [fault] = faults;
-    return verdict === 'blocked' && fault !== undefined ? { verdict, fault: describeFault(fault) } : { verdict };
+    const reached = judge(before, victim(), loot);
+    return { reached, faults: hypervisor.iommu?.takeFaults() ?? [] };
   };
-  /** Reads and then writes a page of random bytes at a bus address; either of them is enough. */
-  const hit = (mfn: number, off: number, bus: number): Isolation => {
+  /**
+   * Sums up the tries at one target. Where none reached it, each must have met a fault of this NIC that fits: at the
+   * target's page, or of an interrupt. Otherwise the attack has not shown anything.
+   */
+  const sumUp = (name: string, attempts: Attempt[], fits: (fault: FaultRecord) => boolean): Isolation => {
+    const faults = attempts.flatMap((one) => one.faults.filter((fault) => fault.requester === requester && fits(fault)));
+    if (attempts.some(({ reached }) => reached)) return { verdict: 'reached' };
+    if (attempts.some((one) => !one.faults.some((fault) => fault.requester === requester && fits(fault)))) {
+      throw inconclusive(cell, name);
+    }
+    const described = faults.map(describeFault);
+    return { verdict: 'blocked', ...(described[0] === undefined ? {} : { fault: described[0] }), faults: described };
+  };
+  /** Fills a place with random bytes, and says how to read and how to write it by DMA at a bus address. */
+  const readAt = (mfn: number, off: number, bus: number): Attempt => {
+    random.fill(engine.frame(mfn).subarray(off, off + FRAME));
+    return attempt(pageBytes(mfn, off, FRAME), () => nic.read(bus, FRAME));
+  };
+  const writeAt = (mfn: number, off: number, bus: number): Attempt => {
     random.fill(engine.frame(mfn).subarray(off, off + FRAME));
     return attempt(pageBytes(mfn, off, FRAME), () => {
-      const loot = nic.read(bus, FRAME);
       nic.write(bus, attackFrame);
-      return loot;
+      return undefined;
     });
+  };
+  const atPage = (bus: number) => (fault: FaultRecord): boolean => fault.iova === bus - (bus % 4096);
+  /** Both directions at one place; the isolation says each apart. */
+  const both = (name: string, place: () => { mfn: number; off: number; bus: number }): Isolation => {
+    const first = place();
+    const read = readAt(first.mfn, first.off, first.bus);
+    // a second place for the write: what is in reach for a while only, a read may have used up
+    const second = place();
+    const write = writeAt(second.mfn, second.off, second.bus);
+    const either = (fault: FaultRecord): boolean => atPage(first.bus)(fault) || atPage(second.bus)(fault);
+    const word = ({ reached }: Attempt): 'reached' | 'blocked' => (reached ? 'reached' : 'blocked');
+    return { ...sumUp(name, [read, write], either), read: word(read), write: word(write) };
   };
   const ownPage = (): { va: number; mfn: number } => {
     const va = guest.allocPages(1);
     return { va, mfn: guest.machineAddress(va) / 4096 };
   };
-  /** A buffer that was mapped, used by the device, and unmapped. */
+  /** A buffer that was mapped, used by the device, and unmapped, with nothing left over from before. */
   const usedBuffer = (): { mfn: number; bus: number } => {
     const { va, mfn } = ownPage();
-    if (cell.setup.mode === 'lazy') driver.dma.flush();
+    driver.dma.flush();
     const bus = driver.dma.map(va, SPILL, DmaDirection.BOTH);
     nic.write(bus, attackFrame);
     nic.read(bus, FRAME);
@@ -158,39 +200,59 @@ export function attackAll(cell: Cell, seed: number): Record<Attack, Isolation> {
     return { mfn, bus };
   };
 
+  /** The means themselves must work, or a verdict of "blocked" would say nothing: a buffer that the device may use. */
+  const control = (): void => {
+    const { va, mfn } = ownPage();
+    const bus = driver.dma.map(va, SPILL, DmaDirection.BOTH);
+    if (!readAt(mfn, 0, bus).reached || !writeAt(mfn, 0, bus).reached) throw inconclusive(cell, 'control');
+    nic.writeDword(bus + 128, 0x5a5a5a5a, bus);
+    if (new DataView(engine.frame(mfn).slice(128, 132).buffer).getUint32(0) !== 0x5a5a5a5a) throw inconclusive(cell, 'control');
+  };
   const otherDomain = (): Isolation => {
     if (cell.victim === guest.domain) return absent('one OS owns the machine: there is no other domain');
     const mfn = cell.victim.p2m[cell.victim.p2m.length - 1] as number;
-    return hit(mfn, 0, mfn * 4096);
+    return both('otherDomain', () => ({ mfn, off: 0, bus: mfn * 4096 }));
   };
-  const neverMapped = (): Isolation => {
+  const neverMapped = (): Isolation => both('neverMapped', () => {
     const { mfn } = ownPage();
-    return hit(mfn, 0, mfn * 4096);
-  };
-  const pageNeighbour = (): Isolation => {
+    return { mfn, off: 0, bus: mfn * 4096 };
+  });
+  const pageNeighbour = (): Isolation => both('pageNeighbour', () => {
     const { va, mfn } = ownPage();
-    const bus = driver.dma.map(va, SPILL, DmaDirection.BOTH);
-    return hit(mfn, 2048, bus + 2048);
-  };
-  const afterUnmap = (): Isolation => {
-    const { mfn, bus } = usedBuffer();
-    return hit(mfn, 0, bus);
-  };
-  const afterFlush = (): Isolation => {
-    const { mfn, bus } = usedBuffer();
-    if (cell.setup.mode === 'lazy') driver.dma.flush();
-    return hit(mfn, 0, bus);
-  };
-  /** The bystander's interrupt, forged: as a plain message, and with the handle that the bystander's own uses. */
+    return { mfn, off: 2048, bus: driver.dma.map(va, SPILL, DmaDirection.BOTH) + 2048 };
+  });
+  const afterUnmap = (): Isolation => both('afterUnmap', () => ({ ...usedBuffer(), off: 0 }));
+  const afterFlush = (): Isolation => both('afterFlush', () => {
+    const used = usedBuffer();
+    driver.dma.flush();
+    return { ...used, off: 0 };
+  });
+  /**
+   * The bystander's interrupt, forged: as a plain message; with the handle that the bystander's own uses; and with a
+   * remap entry of the attacker's own making, written into the table by DMA.
+   */
   const forgedMsi = (): Isolation => {
     const { port, vector, address, data } = hypervisor.bindMsi(cell.victim.domid, machine.routingOf(BYSTANDER));
     const pending = pageBytes(cell.victim.p2m[SHARED_INFO_PFN] as number, EVTCHN_PENDING + (port >> 3), 1);
     const decoy = driver.dma.map(ownPage().va, SPILL, DmaDirection.BOTH);
-    return attempt(pending, () => {
+    const attempts = [attempt(pending, () => {
       nic.writeDword(0xfee00000, vector, decoy);
+      return undefined;
+    }), attempt(pending, () => {
       nic.writeDword(address, data, decoy);
       return undefined;
-    });
+    })];
+    const table = (hypervisor.iommu?.tables.interrupts ?? 0) * 4096;
+    if (table !== 0) {
+      attempts.push(attempt(pending, () => {
+        const entries = new Uint8Array(FRAME);
+        for (let at = 0; at + 16 <= FRAME; at += 16) new DataView(entries.buffer).setUint32(at, vector << 16 | 1, true);
+        nic.write(table + FORGED_ENTRY * 16, entries);
+        nic.writeDword((0xfee00010 | FORGED_ENTRY << 5) >>> 0, 0, decoy);
+        return undefined;
+      }));
+    }
+    return sumUp('forgedMsi', attempts, (fault) => fault.access === 'interrupt');
   };
   /** A register of the bystander: LIVENESS, which shows the inverse of what was written to it last. */
   const peer = (): Isolation => {
@@ -200,11 +262,12 @@ export function attackAll(cell: Cell, seed: number): Record<Attack, Isolation> {
       const value = engine.exports.registerRead(fn, 0, Edu.LIVENESS, 4) >>> 0;
       return Uint8Array.from([value, value >>> 8, value >>> 16, value >>> 24]);
     };
-    return attempt(liveness, () => {
+    return sumUp('peer', [attempt(liveness, () => {
       nic.write(bus, attackFrame);
       return undefined;
-    });
+    })], atPage(bus));
   };
+  control();
   return {
     otherDomain: otherDomain(), neverMapped: neverMapped(), pageNeighbour: pageNeighbour(), afterUnmap: afterUnmap(),
     afterFlush: afterFlush(), forgedMsi: forgedMsi(), peer: peer(),

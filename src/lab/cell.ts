@@ -1,13 +1,16 @@
 import { ForwardRun } from '../../assembly/spec/driver';
-import { type Counters, Random, countersBetween } from '../engine/index';
+import { type Counters, type EngineHost, Random, countersBetween } from '../engine/index';
 import { PortcullisError } from '../errors';
-import { E1000Driver } from '../drivers/e1000';
-import { EduDriver } from '../drivers/edu';
+import { type E1000Document, E1000Driver } from '../drivers/e1000';
+import { type EduDocument, EduDriver } from '../drivers/edu';
 import type { DmaOptions } from '../drivers/guest';
-import { Machine } from '../machine/machine';
+import { Machine, type MachineHost } from '../machine/machine';
 import type { DomainGuest } from '../machine/guest';
+import type { MachineDocument } from '../machine/snapshot';
 import type { Domain } from '../xen/hypervisor/domain';
-import { BYSTANDER, NIC, type Setup, machineFor } from './matrix';
+import type { PolicyName } from './cost/index';
+import { BYSTANDER, NIC, type Setup, machineFor, setupOf } from './matrix';
+import type { Owner } from './result';
 import type { Workload } from './workload';
 
 /** Packets of one call into the engine: long enough to be cheap, short enough for the compiler to change gear. */
@@ -15,13 +18,37 @@ const SLICE = 1024;
 /** Warm-up: the magazines fill, and the flush queue comes round several times. */
 const WARM_UP = 4096;
 
-export interface CellOptions {
+export interface CellOptions extends MachineHost {
   seed: number;
   batch: number;
   allocator: 'magazine' | 'tree';
-  memory?: WebAssembly.Memory;
   /** Another way to bus addresses than the policy's: for a driver that is broken. */
   mode?: DmaOptions['mode'];
+  /** Budget of each `service` in a run (default unlimited); what comes of it is the same. */
+  budget?: number;
+}
+
+/** What a cell knows beside its machine. */
+export interface CellDocument {
+  owner: Owner;
+  policy: PolicyName;
+  /** Domain id of the guest. */
+  guest: number;
+  driver: E1000Document;
+  bystander: EduDocument;
+  /** Where in the engine's state the forwarding run lies. */
+  run: number;
+  forwarded: number;
+}
+
+export interface CellSnapshot {
+  state: Uint8Array;
+  ram: Uint8Array;
+  document: { machine: MachineDocument; cell: CellDocument };
+}
+
+function hostOf({ memory, state, ram }: MachineHost): MachineHost {
+  return { ...(memory && { memory }), ...(state !== undefined && { state }), ...(ram !== undefined && { ram }) };
 }
 
 /** A machine with a guest that has the NIC and forwards, and a bystander device that is not the guest's. */
@@ -37,11 +64,20 @@ export class Cell {
   readonly #run: number;
   #forwarded = 0;
 
-  private constructor(machine: Machine, setup: Setup, workload: Workload, options: CellOptions) {
+  private constructor(machine: Machine, setup: Setup, workload: Workload, options: CellOptions | CellDocument) {
     this.machine = machine;
     this.setup = setup;
     this.workload = workload;
     this.victim = machine.dom0;
+    if ('run' in options) {
+      this.guest = machine.guest(machine.hypervisor.domain(options.guest));
+      const { bystander, driver } = options;
+      this.bystander = new EduDriver(machine.guest(machine.dom0), machine.routingOf(BYSTANDER), { resume: bystander });
+      this.driver = new E1000Driver(this.guest, machine.routingOf(NIC), { resume: driver });
+      this.#run = options.run;
+      this.#forwarded = options.forwarded;
+      return;
+    }
     const native = setup.owner === 'native';
     const domain = native ? machine.dom0 : machine.createDomain({ name: 'guest', memory: '16MiB' });
     machine.assign(NIC, domain, setup.translation);
@@ -63,6 +99,7 @@ export class Cell {
     engine.setWord(this.#run + ForwardRun.FUNCTION, machine.functionOf(NIC));
     engine.setWord(this.#run + ForwardRun.LINK, link.off);
     engine.setWord(this.#run + ForwardRun.BATCH, options.batch);
+    engine.setWord(this.#run + ForwardRun.BUDGET, options.budget ?? 0);
     // any seed but 0 will do for the arrivals
     engine.setWord(this.#run + ForwardRun.ARRIVALS, new Random(options.seed).next() | 1);
     engine.exports.forwardStart(this.#run);
@@ -70,9 +107,24 @@ export class Cell {
 
   static async create(setup: Setup, workload: Workload, options: CellOptions): Promise<Cell> {
     const heap = workload.store.image.length + (2 << 20);
-    const machine = await Machine.create(machineFor(setup, options.seed, heap),
-      options.memory === undefined ? {} : { memory: options.memory });
+    const machine = await Machine.create(machineFor(setup, options.seed, heap), hostOf(options));
     return new Cell(machine, setup, workload, options);
+  }
+
+  save(): CellSnapshot {
+    const { state, ram, document } = this.machine.save();
+    const { owner, policy } = this.setup;
+    return { state, ram, document: { machine: document, cell: {
+      owner, policy, guest: this.guest.domain.domid, driver: this.driver.save(), bystander: this.bystander.save(),
+      run: this.#run, forwarded: this.#forwarded,
+    } } };
+  }
+
+  /** `workload` is the one that the cell was made with; its frames are in the snapshot. */
+  static async restore(snapshot: CellSnapshot, workload: Workload, host: EngineHost = {}): Promise<Cell> {
+    const { state, ram, document: { machine, cell } } = snapshot;
+    const restored = await Machine.restore({ state, ram, document: machine }, host);
+    return new Cell(restored, setupOf(cell.owner, cell.policy), workload, cell);
   }
 
   /** Forwards `packets` packets. Throws RUN_STALLED when the ring stands still before that. */

@@ -3,11 +3,14 @@ import { PortcullisError } from '../errors';
 import packageJson from '../../package.json';
 import { attackAll } from './attack';
 import { Cell, type CellOptions } from './cell';
-import { MODELLED_POLICIES, type PolicyName, type Profile, type RunCounts, modelRun, resolveProfile } from './cost/index';
+import { FRAME_OVERHEAD, MODELLED_POLICIES, NOT_IN_CLOSED_FORMS, type PolicyName, type Profile, type RunCounts, modelRun, resolveProfile } from './cost/index';
 import { OWNERS, absentReason, checkNames, setupOf } from './matrix';
 import type { AbsentResult, CompareDocument, CompareOptions, CompareResult, Owner } from './result';
 import { quartiles } from './statistics';
 import { DEFAULT_WORKLOADS, type Workload, buildWorkload } from './workload';
+
+/** A round of the emulator's own speed takes this long at least. */
+const ROUND_MS = 20;
 
 type Resolved = Required<Omit<CompareOptions, 'pcap' | 'inject' | 'onProgress' | 'host'>> & CompareOptions;
 
@@ -32,10 +35,15 @@ function resolve(options: CompareOptions): Resolved {
     seed: options.seed ?? 1,
   };
   checkNames(resolved.owners, resolved.policies);
-  requireRange('packets', resolved.packets, 1, 100_000_000);
+  requireRange('packets', resolved.packets, 1, 10_000_000);
   requireRange('batch', resolved.batch, 1, 255);
   requireRange('rounds', resolved.rounds, 0, 1000);
   requireRange('seed', resolved.seed, 0, 0xffffffff);
+  for (const name of Object.keys(resolved.parameters)) {
+    if (!NOT_IN_CLOSED_FORMS.includes(name)) continue;
+    throw new PortcullisError('PARAMETER_NOT_READ', `parameter "${name}" cannot be set: the closed forms do not read it, as what `
+      + 'it describes is counted in the run itself', { name });
+  }
   if (resolved.workloads.length === 0) throw new PortcullisError('NOTHING_TO_COMPARE', 'name at least one workload', {});
   return resolved;
 }
@@ -92,7 +100,7 @@ class Comparison {
   constructor(options: Resolved) {
     this.#options = options;
     // a packet here is a frame with its header: the wire adds FCS, preamble and gap
-    this.#profile = resolveProfile(options.profile, { wireOverhead: 24, ...options.parameters });
+    this.#profile = resolveProfile(options.profile, { wireOverhead: FRAME_OVERHEAD, ...options.parameters });
     this.#total = options.owners.length * options.policies.length * options.workloads.length;
   }
 
@@ -149,12 +157,18 @@ class Comparison {
       const { taken } = cell.machine.link('0000:00:04.0').status();
       cell.machine.link('0000:00:04.0').corrupt(taken + Math.floor(workload.packets / 2), 40);
     }
-    return { cell, ...cell.measure(), wall: { packetsPerSecond: 0 } };
+    return { cell, ...cell.measure(), wall: { packetsPerSecond: null } };
+  }
+
+  /** How often a run is repeated so that a round is long enough for the clock. */
+  #repeats(cell: Cell): number {
+    const { packets } = cell.workload;
+    return Math.max(1, Math.ceil(ROUND_MS / timed(() => cell.forward(packets))));
   }
 
   /** Rounds of this policy and of `none` in turn, the order changing, and the quartiles of their ratios. */
   #alternate(measured: Measured, base: Cell): void {
-    const { packets } = measured.cell.workload;
+    const packets = measured.cell.workload.packets * this.#repeats(measured.cell);
     const times: number[] = [];
     const ratios: number[] = [];
     for (let round = 0; round < this.#options.rounds; round++) {
@@ -173,9 +187,9 @@ class Comparison {
   }
 
   #alone(measured: Measured): void {
-    const { packets } = measured.cell.workload;
+    const packets = measured.cell.workload.packets * this.#repeats(measured.cell);
     const times = Array.from({ length: this.#options.rounds }, () => timed(() => measured.cell.forward(packets)));
-    measured.wall = { packetsPerSecond: packets / quartiles(times).median * 1000 };
+    measured.wall = { packetsPerSecond: packets / quartiles(times).median * 1000, ratioToNone: { low: 1, median: 1, high: 1 } };
   }
 
   #finish(owner: Owner, policy: PolicyName, measured: Measured): void {
@@ -218,7 +232,7 @@ export async function compare(options: CompareOptions = {}): Promise<CompareDocu
       node: options.host?.node ?? 'unknown', cpu: options.host?.cpu ?? 'unknown', seed,
       options: {
         owners, policies, workloads: resolved.workloads, pcap: options.pcap?.name ?? null, packets, profile, parameters,
-        allocator, batch, rounds, inject: options.inject ?? null,
+        allocator, batch, rounds, inject: options.inject ?? null, wireOverhead: parameters['wireOverhead'] ?? FRAME_OVERHEAD,
       },
     },
     results: comparison.results,

@@ -13,13 +13,28 @@ export const ATTACKS = [
 
 export type Attack = (typeof ATTACKS)[number];
 
+export interface IsolationFault {
+  requester: string;
+  /** Page address of the DMA; `none` for an interrupt. */
+  iova: string;
+  /** For an interrupt: index in the remap table; 0 for one in the old format. */
+  index?: number;
+  access: string;
+  reason: string;
+}
+
 /** What an attack came to, judged by the victim's bytes before and after. */
 export interface Isolation {
   verdict: 'reached' | 'blocked' | 'n/a';
   /** For n/a: why. */
   reason?: string;
-  /** The fault that the IOMMU recorded when it blocked the attack. */
-  fault?: { requester: string; iova: string; access: string; reason: string };
+  /** The first fault that the IOMMU recorded when it blocked the attack. */
+  fault?: IsolationFault;
+  /** Every fault that belongs to the attack: one at least for each way that was tried. */
+  faults?: IsolationFault[];
+  /** For attacks on memory, each direction by itself. */
+  read?: 'reached' | 'blocked';
+  write?: 'reached' | 'blocked';
 }
 
 /** One cell of the comparison: a workload under a policy. */
@@ -48,8 +63,9 @@ export interface CompareResult {
   };
   /** How fast the emulator itself was: says nothing about hardware. */
   wall: {
-    packetsPerSecond: number;
-    /** This policy's speed by that of `none` in rounds that alternate; absent where there is no such pair. */
+    /** Null when no rounds were timed. */
+    packetsPerSecond: number | null;
+    /** This policy's speed by that of `none` in rounds that alternate; 1 for `none` itself, absent without rounds. */
     ratioToNone?: { low: number; median: number; high: number };
   };
   counters: Counters;

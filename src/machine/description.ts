@@ -136,6 +136,16 @@ function checkWires(devices: readonly PlacedDevice[]): void {
   }
 }
 
+/** A device that comes while the machine runs: on the root bus, function 0. `taken` is where there are others. */
+export function resolveAdded(device: DeviceDescription, taken: Iterable<number>, models: Models): ResolvedDevice {
+  const resolved = resolveDevice(device, new Set(taken), models);
+  if (resolved.routing >> 8 !== 0 || (resolved.routing & 7) !== 0 || resolved.definition.config?.bridge) {
+    fail('NO_HOTPLUG', `${device.model} at ${device.bdf}: only a device that is no bridge, as function 0 on bus 00, `
+      + 'can come while the machine runs', { ...device });
+  }
+  return { ...resolved, parent: undefined, multiFunction: false };
+}
+
 /** Checks a description and fills in its defaults; nothing is created. */
 export function resolveDescription(description: MachineDescription,
   models: Models = DEVICE_MODELS): ResolvedDescription {

@@ -9,6 +9,13 @@ import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 
 const PAGE = 4096;
 
+/** Which pages of its memory a domain's drivers have been given. */
+export interface GuestDocument {
+  domid: number;
+  next: number;
+  taken: number[];
+}
+
 /** A domain as its drivers see it. */
 export class DomainGuest implements Guest {
   readonly engine: Engine;
@@ -20,11 +27,19 @@ export class DomainGuest implements Guest {
   #next = SHARED_INFO_PFN + 1;
   readonly #taken = new Set<number>();
 
-  constructor(hypervisor: Hypervisor, domain: Domain, service: (ns: number) => void) {
+  constructor(hypervisor: Hypervisor, domain: Domain, service: (ns: number) => void, saved?: GuestDocument) {
+    if (saved !== undefined) {
+      this.#next = saved.next;
+      for (const pfn of saved.taken) this.#taken.add(pfn);
+    }
     this.engine = hypervisor.engine;
     this.domain = domain;
     this.#hypervisor = hypervisor;
     this.#service = service;
+  }
+
+  save(): GuestDocument {
+    return { domid: this.domain.domid, next: this.#next, taken: [...this.#taken] };
   }
 
   get slot(): number {

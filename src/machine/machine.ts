@@ -1,32 +1,62 @@
 import { FunctionRecord, PortEntry, State, StateSize } from '../../assembly/spec/state';
 import { Machine as Fixed } from '../../assembly/spec/machine';
 import { Pci } from '../../assembly/spec/pci';
-import { Engine, type EngineOptions } from '../engine/index';
+import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
 import { hostBridge } from '../devices/host-bridge/index';
+import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
+import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
+import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
 import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, configByPorts, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { dumpFunction } from '../pci/dump';
-import { type EnumeratedFunction, enumerate } from '../pci/enumerate';
+import { type EnumeratedFunction, decodeBits, enumerate } from '../pci/enumerate';
+import { enumerateAdded } from '../pci/hotplug';
 import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
 import {
-  DEVICE_MODELS, type MachineDescription, type ResolvedDescription, type ResolvedDevice, resolveDescription,
+  DEVICE_MODELS, type DeviceDescription, type MachineDescription, type Models, type ResolvedDescription,
+  type ResolvedDevice, resolveAdded, resolveDescription,
 } from './description';
-import { DomainGuest } from './guest';
+import { type Digest, machineDigest } from './digest';
+import { DomainGuest, type GuestDocument } from './guest';
 import { parseSize } from './size';
+import {
+  type MachineDocument, type MachineSnapshot, attachedFrom, checkAgainstState, checkMachine, functionDocument,
+} from './snapshot';
 
 export interface MachineHost {
-  /** A memory to put the machine into; what lay there is zeroed. By default the machine makes its own. */
+  /** A memory to put the machine into, shared or not; what lay there is zeroed. By default it makes its own. */
   memory?: WebAssembly.Memory;
+  /** Byte offsets in that memory of the engine's state and of RAM. By default the state is at 64 KiB, RAM behind it. */
+  state?: number;
+  ram?: number;
   /** Device models beside the built-in ones, for the description to name. */
   models?: readonly DeviceDefinition[];
+  /** Devices in TypeScript (`defineDevice`) that the description can name beside the built-in models. */
+  devices?: readonly DefinedDevice[];
+  /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
+  onDeviceFailed?: (failure: DeviceFailure) => void;
+}
+
+/** The built-in models, and what a host adds; only `models` may stand in for one that is there. */
+function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, DeviceDefinition> {
+  const all = new Map([...DEVICE_MODELS, ...models.map((one) => [one.model, one] as const)]);
+  for (const definition of devices) {
+    const { model } = definition;
+    if (all.has(model)) {
+      throw new PortcullisError('DEVICE_DEFINITION', `there is a device model "${model}" already; give the one in `
+        + '`devices` another name', { model });
+    }
+    all.set(model, definition);
+  }
+  return all;
 }
 
 export interface DomainConfig {
@@ -34,6 +64,10 @@ export interface DomainConfig {
   memory: string;
   type?: 'pv' | 'hvm';
 }
+
+/** Interrupts that PCI devices can have: see pci/interrupts.ts. */
+const FIRST_LINE = 16;
+const LINES = 8;
 
 /**
  * A machine: engine, hypervisor, devices, domains. What can happen in it happens through `engine.exports`; this
@@ -43,17 +77,34 @@ export class Machine {
   readonly engine: Engine;
   readonly hypervisor: Hypervisor;
   readonly description: ResolvedDescription;
+  readonly #source: MachineDescription;
+  readonly #models: Models;
   readonly dom0: Domain;
   /** The devices of the description, a bridge before what is behind it. */
   readonly #functions = new Map<number, AttachedFunction>();
   readonly #hostBridge: AttachedFunction;
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
+  readonly #hosts = new Map<number, HostInstance>();
+  readonly #failures: DeviceFailure[] = [];
+  readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
   #enumerated: EnumeratedFunction[] = [];
 
-  private constructor(engine: Engine, description: ResolvedDescription) {
+  private constructor(engine: Engine, models: Models, source: MachineDescription, description: ResolvedDescription,
+    host: MachineHost, saved?: MachineDocument) {
     this.engine = engine;
+    this.#models = models;
+    this.#source = source;
+    this.#onDeviceFailed = host.onDeviceFailed;
     this.description = description;
+    if (saved !== undefined) {
+      this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false },
+        saved.hypervisor);
+      this.#hostBridge = attachedFrom(saved.hostBridge, hostBridge, undefined);
+      this.dom0 = this.hypervisor.domain(0);
+      this.#resume(saved);
+      return;
+    }
     const ports = engine.word(State.POOL_PORTS);
     engine.view.setUint16(engine.base + ports + (CONFIG_ADDRESS >> 2) * 2, PortEntry.CONFIG_ADDRESS, true);
     engine.view.setUint16(engine.base + ports + (CONFIG_DATA >> 2) * 2, PortEntry.CONFIG_DATA, true);
@@ -82,19 +133,77 @@ export class Machine {
 
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
   static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const models = new Map([...DEVICE_MODELS, ...(host.models ?? []).map((one) => [one.model, one] as const)]);
-    const resolved = resolveDescription(description, models);
+    const known = modelsOf(host);
+    const resolved = resolveDescription(description, known);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       ...(host.memory === undefined ? {} : { memory: host.memory }),
+      ...(host.state === undefined ? {} : { state: host.state }),
+      ...(host.ram === undefined ? {} : { ram: host.ram }),
     };
-    return new Machine(await Engine.create(options), resolved);
+    return new Machine(await Engine.create(options), known, description, resolved, host);
+  }
+
+  /**
+   * The whole machine at a safe point, between two calls. Not in it: bytes of windows that the host has lent, frame
+   * stores and drivers as objects (a driver's `save` gives what its `resume` takes).
+   */
+  save(): MachineSnapshot {
+    const { state, ram, document } = this.engine.save();
+    const guests = [...this.#guests.values()].filter(({ domain }) => this.hypervisor.domains.includes(domain));
+    return { state, ram, document: {
+      schemaVersion: SNAPSHOT_SCHEMA, engine: document, description: this.#source,
+      hostBridge: functionDocument(this.#hostBridge),
+      functions: [...this.#functions.values()].map((one) => functionDocument(one, this.#links.get(one.routing))),
+      enumerated: this.#enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) })),
+      guests: guests.map((guest) => guest.save()),
+      hypervisor: this.hypervisor.save(),
+      devices: this.saveDevices(),
+    } };
+  }
+
+  /**
+   * Goes on from a snapshot, at any place in any memory. Throws a PortcullisError that says what does not fit, before
+   * anything has been changed. A snapshot is trusted as a program is: its hashes find accidents, not malice.
+   */
+  static async restore(snapshot: MachineSnapshot, host: MachineHost & EngineHost = {}): Promise<Machine> {
+    const models = modelsOf(host);
+    const resolved = checkMachine(snapshot, models);
+    const { state, ram, document } = snapshot;
+    const check = (): void => checkAgainstState(snapshot, models);
+    const engine = await Engine.restore({ state, ram, document: document.engine }, host, check);
+    return new Machine(engine, models, document.description, resolved, host, document);
+  }
+
+  #resume(saved: MachineDocument): void {
+    for (const one of saved.functions) {
+      const parent = one.parent === undefined ? undefined : this.#functions.get(one.parent);
+      this.#functions.set(one.routing, attachedFrom(one, this.#models.get(one.model) as DeviceDefinition, parent));
+      if (one.link !== undefined) this.#links.set(one.routing, new LinkHandle(this.engine, one.fn, one.link));
+      this.#instance(this.#functions.get(one.routing) as AttachedFunction);
+    }
+    this.loadDevices(saved.devices);
+    LinkHandle.rejoin([...this.#links.values()]);
+    this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
+    for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
+  }
+
+  /** What is behind the registers of a device in TypeScript. */
+  #instance(attached: AttachedFunction): void {
+    const { definition, routing } = attached;
+    if (!isDefinedDevice(definition)) return;
+    const onFailed = (failure: DeviceFailure): void => {
+      this.#failures.push(failure);
+      this.#onDeviceFailed?.(failure);
+    };
+    this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, { seed: this.description.seed, onFailed }));
   }
 
   #attach({ definition, routing, link, parent, multiFunction }: ResolvedDevice): void {
     const above = parent === undefined ? undefined : this.#functions.get(parent);
     const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
     this.#functions.set(routing, attached);
+    this.#instance(attached);
     if (!definition.port) return;
     const handle = new LinkHandle(this.engine, attached.fn);
     if (link === 'loopback') handle.plugLoopback();
@@ -104,13 +213,14 @@ export class Machine {
   }
 
   /**
-   * The first domain may use config ports, the enhanced config space and every BAR; Xen gives dom0 all that it does not
-   * keep itself.
+   * The first domain may use config ports, the enhanced config space, every BAR and every PCI interrupt; Xen gives dom0
+   * all that it does not keep itself.
    */
   #grantOwner(): void {
     const { domid } = this.dom0;
     this.hypervisor.ioportPermission(domid, CONFIG_ADDRESS, 8, true);
     this.hypervisor.iomemPermission(domid, Fixed.ECAM_FIRST_MFN, Fixed.ECAM_LAST_MFN - Fixed.ECAM_FIRST_MFN + 1, true);
+    for (let line = FIRST_LINE; line < FIRST_LINE + LINES; line++) this.hypervisor.irqPermission(domid, line, true);
     for (const { routing } of this.#enumerated) this.#rights(domid, routing, true);
   }
 
@@ -161,18 +271,58 @@ export class Machine {
     return link;
   }
 
+  /** A device in TypeScript: its state, its failure, a way for a back end to ask for service. Throws NO_HOST_DEVICE. */
+  hostDevice(bdf: string): HostDeviceHandle {
+    const device = this.#hosts.get(this.#routing(bdf));
+    if (device === undefined) throw new PortcullisError('NO_HOST_DEVICE', `${bdf} is not in TypeScript`, { bdf });
+    return device;
+  }
+
+  /** Devices in TypeScript that have failed, in that order. */
+  get failures(): readonly DeviceFailure[] {
+    return this.#failures;
+  }
+
+  /** The devices in TypeScript as plain data, by address: what a snapshot holds beside the engine's memory. */
+  saveDevices(): Record<string, SavedDevice> {
+    this.engine.host.requireOutside('save devices');
+    return Object.fromEntries([...this.#hosts.values()].map((device) => [device.bdf, device.save()]));
+  }
+
+  /** Puts saved devices back. Throws DEVICE_STATE, having changed nothing, when they are not those of this machine. */
+  loadDevices(saved: Readonly<Record<string, SavedDevice>>): void {
+    this.engine.host.requireOutside('load devices');
+    const devices = [...this.#hosts.values()];
+    const there = devices.map(({ bdf }) => bdf).sort().join(', ');
+    const given = Object.keys(saved).sort().join(', ');
+    if (there !== given) {
+      throw new PortcullisError('DEVICE_STATE', `the devices in TypeScript are at ${there || 'no address'}, those saved at `
+        + (given || 'none'), { there, given });
+    }
+    const loads = devices.map((device) => device.prepareLoad(saved[device.bdf] as SavedDevice));
+    for (const load of loads) load();
+  }
+
   createDomain(config: DomainConfig): Domain {
     const pages = parseSize(config.memory, `memory of domain "${config.name}"`) / 4096;
     return this.hypervisor.createDomain({ name: config.name, kind: config.type ?? 'pv', pages });
   }
 
+  /** Ends a domain: its devices are reset and taken back first, then everything else of it. */
+  destroyDomain(domain: Domain): void {
+    for (const routing of [...domain.assigned]) this.unassign(formatBdf(bdfOf(routing)), domain);
+    this.hypervisor.destroyDomain(domain.domid);
+    this.#guests.delete(domain.domid);
+  }
+
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest {
-    let guest = this.#guests.get(domain.domid);
-    if (guest === undefined) {
-      guest = new DomainGuest(this.hypervisor, domain, (ns) => this.run(ns));
-      this.#guests.set(domain.domid, guest);
-    }
+    return this.#guests.get(domain.domid) ?? this.#addGuest(domain);
+  }
+
+  #addGuest(domain: Domain, saved?: GuestDocument): DomainGuest {
+    const guest = new DomainGuest(this.hypervisor, domain, (ns) => this.run(ns), saved);
+    this.#guests.set(domain.domid, guest);
     return guest;
   }
 
@@ -189,11 +339,12 @@ export class Machine {
     this.hypervisor.irqPermission(domain.domid, pin, true);
   }
 
-  /** Takes it back: reset first, so that nothing of it is under way. */
+  /** Takes it back, reset so that nothing of it is under way, and then as firmware had left it: decode on. */
   unassign(bdf: string, domain: Domain): void {
     const routing = this.#routing(bdf);
-    resetKeepingConfig(configByEcam(this.engine, routing),
-      () => this.engine.exports.functionReset(this.functionOf(bdf)));
+    const config = configByEcam(this.engine, routing);
+    resetKeepingConfig(config, () => this.engine.exports.functionReset(this.functionOf(bdf)));
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decodeBits(this.#barsOf(routing)));
     this.hypervisor.deassignDevice(domain.domid, routing);
     if (domain === this.dom0) return;
     this.#rights(domain.domid, routing, false);
@@ -201,15 +352,46 @@ export class Machine {
     this.hypervisor.irqPermission(domain.domid, line, false);
   }
 
+  /**
+   * Adds a device while the machine runs; it is the first domain's until it is assigned. Throws what is wrong with its
+   * description, and NO_HOTPLUG for a bridge, a bus behind one, or a function other than 0.
+   */
+  addDevice(device: DeviceDescription): void {
+    const resolved = resolveAdded(device, this.#functions.keys(), this.#models);
+    const { routing } = resolved;
+    this.#attach(resolved);
+    try {
+      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated));
+    } catch (error) {
+      this.#detach(routing);
+      throw error;
+    }
+    this.hypervisor.deviceAdd(routing, this.functionOf(device.bdf));
+    this.#rights(this.dom0.domid, routing, true);
+  }
+
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
+    this.engine.host.requireOutside('remove a device');
     const routing = this.#routing(bdf);
+    this.engine.host.remove(this.functionOf(bdf));
+    this.#hosts.delete(routing);
     for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
     this.hypervisor.deviceRemove(routing);
+    this.#detach(routing);
+  }
+
+  #detach(routing: number): void {
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
     this.#links.delete(routing);
     this.#functions.delete(routing);
+    this.#enumerated = this.#enumerated.filter((one) => one.routing !== routing);
+  }
+
+  /** Everything that can leak, in a form that can be compared: see `difference`. */
+  digest(): Digest {
+    return machineDigest(this.engine, this.hypervisor);
   }
 
   /** Timers of the drivers in the domains that there are. */
@@ -223,19 +405,26 @@ export class Machine {
     return Math.min(device < 0 ? Infinity : device, ...this.#timers().map((timer) => timer.deadline()));
   }
 
+  /** Deferred work until none is left, or until a lossless trace is full and wants to be drained. */
+  #serve(now: number): void {
+    const { engine } = this;
+    while (engine.service(now, 0x7fffffff) === 1 && !engine.trace.full) { /* more */ }
+  }
+
   /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
   run(ns = 0): void {
+    this.engine.host.requireOutside('run the machine');
     const { engine } = this;
     const end = engine.now + ns;
     for (;;) {
-      while (engine.exports.service(engine.now, 0x7fffffff) === 1) { /* more */ }
+      this.#serve(engine.now);
       this.hypervisor.deliverInterrupts();
       for (const timer of this.#timers()) if (timer.deadline() <= engine.now) timer.fire();
       const deadline = this.#nextDeadline();
       if (deadline > end || deadline <= engine.now) break;
-      engine.exports.service(deadline, 0);
+      engine.service(deadline, 0);
     }
-    if (engine.exports.service(end, 0x7fffffff) === 1) while (engine.exports.service(end, 0x7fffffff) === 1) { /* more */ }
+    this.#serve(end);
     this.hypervisor.deliverInterrupts();
   }
 

@@ -121,6 +121,11 @@ function allocate(needs: readonly Need[], [start, end]: [number, number], kind: 
   });
 }
 
+/** Command bits by which a function answers at its BARs. */
+export function decodeBits(bars: readonly BarSize[]): number {
+  return (bars.some((bar) => bar.io) ? PciCommand.IO : 0) | (bars.some((bar) => !bar.io) ? PciCommand.MEMORY : 0);
+}
+
 /**
  * Interrupt line from the swizzled pin; decode on. Bridges pass DMA on; a device's Bus Master is its driver's to set.
  */
@@ -130,7 +135,7 @@ function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFu
     const { bars, interruptPin } = known.get(routing) as EnumeratedFunction;
     const device = (routing >> 3) & 31;
     if (interruptPin !== 0) config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges }, interruptPin));
-    const decode = (bars.some((bar) => bar.io) ? PciCommand.IO : 0) | (bars.some((bar) => !bar.io) ? PciCommand.MEMORY : 0);
+    const decode = decodeBits(bars);
     const forward = secondaryBus === undefined ? 0 : PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER;
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decode | forward);
     enable(behind, known, [device, ...bridges]);

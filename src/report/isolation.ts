@@ -50,14 +50,14 @@ function blockedLines(rows: readonly Row[], attack: Attack): string[][] {
   for (const row of rows) {
     const found = worst(row, attack);
     if (found?.verdict !== 'blocked') continue;
-    const { fault } = found;
-    const way = fault === undefined ? '' : `${fault.access} ${fault.reason}`;
-    const cells = fault === undefined
-      ? ['-', '-', '-', 'no fault recorded']
-      : [fault.requester, fault.access, fault.iova, fault.reason];
-    const example = ways.get(way) ?? { cells, where: [] };
-    example.where.push(`${row.owner} ${row.policy}`);
-    ways.set(way, example);
+    const name = `${row.owner} ${row.policy}`;
+    for (const fault of found.faults ?? (found.fault === undefined ? [] : [found.fault])) {
+      const way = `${fault.access} ${fault.reason}`;
+      const where = fault.index === undefined ? fault.iova : `entry ${fault.index}`;
+      const example = ways.get(way) ?? { cells: [fault.requester, fault.access, where, fault.reason], where: [] };
+      if (!example.where.includes(name)) example.where.push(name);
+      ways.set(way, example);
+    }
   }
   return [...ways.values()].map(({ cells, where }) => (
     [title(attack), ...cells, where.length > 1 ? `${where[0]}, +${where.length - 1}` : where[0] ?? '']

@@ -28,8 +28,8 @@ const CYCLES: Order<CycleSplit> = {
 const BOUND: Order<Bound> = { resource: true, packetsPerSecond: true, gbps: true, form: true };
 const WALL: Order<CompareResult['wall']> = { packetsPerSecond: true, ratioToNone: true };
 const RATIO: Order<NonNullable<CompareResult['wall']['ratioToNone']>> = { low: true, median: true, high: true };
-const ISOLATION: Order<Isolation> = { verdict: true, reason: true, fault: true };
-const FAULT: Order<NonNullable<Isolation['fault']>> = { requester: true, iova: true, access: true, reason: true };
+const ISOLATION: Order<Isolation> = { verdict: true, reason: true, fault: true, faults: true, read: true, write: true };
+const FAULT: Order<NonNullable<Isolation['fault']>> = { requester: true, iova: true, index: true, access: true, reason: true };
 
 /** The values of `value` in the order of `names`, then whatever else it has; `change` may order those in turn. */
 function inOrder<T extends object>(

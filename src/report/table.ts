@@ -40,9 +40,10 @@ export function toTable(document: CompareDocument, options: TableOptions = {}): 
     notes: new Footnotes(),
   };
   const ran = document.results.length > 0;
+  const timed = document.results.some(({ wall }) => wall.packetsPerSecond !== null);
   const sections = [
     headline(page),
-    ...(ran ? [cycles(page), counters(page), isolationSection(page), speed(page)] : []),
+    ...(ran ? [cycles(page), counters(page), isolationSection(page), ...(timed ? [speed(page)] : [])] : []),
     verdict(page),
   ];
   return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
@@ -178,7 +179,7 @@ function speed(page: Page): string {
       const range = ratio === undefined
         ? '-'
         : [ratio.low, ratio.median, ratio.high].map((value) => value.toFixed(2)).join('-');
-      return [wall === undefined ? '-' : rate(wall.packetsPerSecond), ...(paired ? [range] : [])];
+      return [wall === undefined || wall.packetsPerSecond === null ? '-' : rate(wall.packetsPerSecond), ...(paired ? [range] : [])];
     })), style);
   });
   return [
@@ -206,3 +207,4 @@ function verdict({ document, style, width }: Page): string {
   const told = [...cells].map(([problem, where]) => `${where.join(', ')}: ${problem}`);
   return style.bad(wrap(`NOT VERIFIED: ${told.join('; ') || 'the run as a whole, no cell is named'}`, width, '  '));
 }
+

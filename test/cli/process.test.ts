@@ -81,7 +81,7 @@ test('usage errors end with 2', () => {
   assert.match(refused(2, ['compare', '--packets', '1e3']), 'a whole number from 1 to');
   assert.match(refused(2, ['compare', '--profile', 'vax']), 'there are rio2014');
   assert.match(refused(2, ['compare', ...SMALL, '--set', 'cExti=1']), 'did you mean cExit?');
-  assert.match(refused(2, ['compare', ...SMALL, '--set', 'cExit=-1']), 'not negative');
+  assert.match(refused(2, ['compare', ...SMALL, '--set', 'cIrq=-1']), 'not negative');
 });
 
 test('a malformed capture ends with 2, a missing one with 3', () => {

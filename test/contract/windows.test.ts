@@ -7,6 +7,8 @@ import { edu } from '../../src/devices/edu/index';
 import { e1000 } from '../../src/devices/e1000/index';
 import { LinkHandle } from '../../src/devices/links/link';
 import { generateStore } from '../../src/devices/links/store';
+import type { DeviceDefinition } from '../../src/devices/definition';
+import { eduTwin } from '../helpers/edu-twin';
 import { BASE, FRAMES, type Kind, Rig, WINDOW_MFN } from '../helpers/window-rig';
 
 /** Descriptor rings at the window's start, buffers behind; 24 frames in, of which 16 fit the ring, and 5 packets out. */
@@ -48,8 +50,8 @@ async function forward(kind: Kind): Promise<unknown> {
   };
 }
 
-async function transfer(kind: Kind): Promise<unknown> {
-  const rig = await Rig.create(kind, edu);
+async function transfer(kind: Kind, definition: DeviceDefinition = edu): Promise<unknown> {
+  const rig = await Rig.create(kind, definition);
   for (let i = 0; i < 1024; i++) rig.poke(0x800 + i * 4, i * 0x9e3779b9);
   const dma = (source: number, destination: number, count: number, command: number): void => {
     for (const [off, value] of [[0x80, source], [0x88, destination], [0x90, count], [0x98, command]] as const) {
@@ -65,7 +67,9 @@ async function transfer(kind: Kind): Promise<unknown> {
   return { first, second: rig.read(0x24), memory: Buffer.from(rig.backing()).toString('base64') };
 }
 
-for (const [name, scenario] of [['e1000', forward], ['edu', transfer]] as const) {
+const inTypeScript = (kind: Kind): Promise<unknown> => transfer(kind, eduTwin);
+
+for (const [name, scenario] of [['e1000', forward], ['edu', transfer], ['edu in TypeScript', inTypeScript]] as const) {
   test(`${name} leaves the same bytes on linear, file and message windows`, async () => {
     const linear = await scenario('linear');
     assert.equal(await scenario('file'), linear);

@@ -10,6 +10,7 @@ import {
 } from '../../assembly/spec/state';
 import { E1000_IO_REGISTERS, E1000_REGISTERS } from '../../src/devices/e1000/registers';
 import { pageCells, type RegisterTable } from '../../src/devices/register-table';
+import { artefactFile, newMemory } from './artefact';
 
 const MEMORY_PAGES = 160;
 const BASE = 0x100000;
@@ -23,8 +24,6 @@ export const MAC = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
 
 type Calls = Record<string, (...args: number[]) => number>;
 
-const module = new WebAssembly.Module(readFileSync('build/engine.wasm'));
-
 export class BareNic {
   readonly view: DataView;
   readonly bytes: Uint8Array;
@@ -37,10 +36,12 @@ export class BareNic {
   private readonly config: number;
 
   constructor() {
-    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES });
+    const memory = newMemory(MEMORY_PAGES * 65536);
+    const module = new WebAssembly.Module(readFileSync(artefactFile()));
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    this.calls = new WebAssembly.Instance(module, { env: { memory, windowRead: () => 1, windowWrite: () => 1 } }).exports as unknown as Calls;
+    const env = { memory, windowRead: () => 1, windowWrite: () => 1, hostAccess: () => -1 };
+    this.calls = new WebAssembly.Instance(module, { env }).exports as unknown as Calls;
     this.header();
     if (this.call('init', BASE) !== 0) throw new Error('init refused the state');
     this.call('setup', 1, 1, 1, 1, 1, 1);

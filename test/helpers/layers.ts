@@ -149,7 +149,7 @@ function checkImport(from: string, { specifier, target }: Import): string[] {
     // Data beside the code: the version in package.json, a template, a style sheet.
     const isData = /\.(json|html|css|txt)$/.test(path) && (path.startsWith('src/') || !path.includes('/'));
     // The engine itself, which is built before the bundles.
-    if (path === 'build/engine.wasm') return [];
+    if (path === 'build/engine.wasm' || path === 'build/engine.shared.wasm') return [];
     return isData ? [] : [`imports ${specifier}, which is no source file of this project`];
   }
   const targetRoom = roomOf(target);

@@ -3,6 +3,8 @@ import * as assert from 'uvu/assert';
 import { Engine } from '../../src/engine/engine';
 import { attach } from '../../src/devices/attach';
 import type { DeviceDefinition } from '../../src/devices/definition';
+import { isDefinedDevice } from '../../src/devices/host/define';
+import { HostInstance } from '../../src/devices/host/device';
 
 export const WINDOW_MFN = 0x4000;
 export const FRAMES = 64;
@@ -17,7 +19,9 @@ export class Rig {
   #now = 0;
 
   private constructor(readonly engine: Engine, readonly kind: Kind, readonly backing: () => Uint8Array, definition: DeviceDefinition) {
-    this.fn = attach(engine, definition, 0x20).fn;
+    const attached = attach(engine, definition, 0x20);
+    this.fn = attached.fn;
+    if (isDefinedDevice(definition)) new HostInstance(engine, attached, definition, { seed: 1 });
     // memory decode and Bus Master
     engine.exports.configWrite(this.fn, 4, 2, 0x0006);
   }
@@ -68,7 +72,7 @@ export class Rig {
     let answered = 0;
     this.#now += ns;
     for (let round = 0; round < 100_000; round++) {
-      const state = this.engine.exports.service(this.#now, 5);
+      const state = this.engine.service(this.#now, 5);
       const [request] = this.engine.windows.poll();
       if (request !== undefined) {
         assert.is(this.kind, 'message');

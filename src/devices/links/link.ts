@@ -21,6 +21,12 @@ export interface CapturedFrame {
   timeNs: number;
 }
 
+/** Where in the engine's state a link lies: its frames and counts are there too. */
+export interface LinkDocument {
+  off: number;
+  parts: Array<{ off: number; bytes: number }>;
+}
+
 /** What a NIC is plugged into. Built unplugged: nothing comes, what is sent is counted and dropped. */
 export class LinkHandle {
   readonly engine: Engine;
@@ -30,14 +36,24 @@ export class LinkHandle {
   readonly #fn: number;
   #peer: LinkHandle | undefined;
 
-  constructor(engine: Engine, fn: number) {
+  /** With `saved`, the link of a snapshot. */
+  constructor(engine: Engine, fn: number, saved?: LinkDocument) {
     this.engine = engine;
     this.#fn = fn;
+    if (saved !== undefined) {
+      this.off = saved.off;
+      this.#parts = saved.parts.map((part) => ({ ...part }));
+      return;
+    }
     this.off = this.#take(Link.SIZE_OF, 'a link');
     this.#set(Link.STAGING, this.#take(LinkLimit.STAGING_SIZE, 'the link\'s frame buffer'));
     this.#set(Link.UP, 1);
     engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.LINK, this.off);
     engine.exports.linkChanged(fn);
+  }
+
+  save(): LinkDocument {
+    return { off: this.off, parts: this.#parts.map((part) => ({ ...part })) };
   }
 
   #take(bytes: number, what: string): number {
@@ -105,6 +121,15 @@ export class LinkHandle {
       end.#peer = peer;
     }
     this.up = true;
+  }
+
+  /** Links of a snapshot find the other ends of their wires again. */
+  static rejoin(links: readonly LinkHandle[]): void {
+    for (const link of links) {
+      if (link.engine.word(link.off + Link.SOURCE) !== LinkSource.WIRE) continue;
+      const peer = link.engine.word(link.off + Link.PEER);
+      link.#peer = links.find(({ off }) => off === peer);
+    }
   }
 
   /** The port at the other end of the wire. */

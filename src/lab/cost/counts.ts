@@ -39,7 +39,7 @@ export interface RunCounts {
   readonly iovaAllocsTree: number;
   readonly iovaFreesFast: number;
   readonly iovaFreesTree: number;
-  /** Leaf page-table entries set by maps and cleared by unmaps. */
+  /** Page-table entries written: leaves set and cleared, and tables hung in, which in a steady state are none. */
   readonly ptesWritten: number;
 
   /** Submissions to the invalidation queue, each with a wait that a core spins for. */

@@ -11,7 +11,7 @@ export type { CycleSplit } from './cycles';
 export { FRAME_OVERHEAD, PACKET_OVERHEAD, linePacketRate, tcpGoodput, wireBytes } from './ethernet';
 export { modelRun } from './model';
 export type { Modelled } from './model';
-export { PARAMETER_NAMES, describeParameter } from './parameters';
+export { NOT_IN_CLOSED_FORMS, PARAMETER_NAMES, describeParameter } from './parameters';
 export type { Certainty, Column, Parameter, ParameterName, Unit } from './parameters';
 export {
   TLP_OVERHEAD, countedBytes, payloadBandwidth, rawBandwidth, readBytes, tlpBandwidth, tlpOverhead, writeBytes,

@@ -121,3 +121,12 @@ export function refuseValue(unit: Unit, value: number): string | undefined {
   }
   return undefined;
 }
+
+/**
+ * Parameters that no closed form reads: what they describe is counted in a run, or waits for the event model. To set one
+ * would change nothing, so whoever models a run refuses it.
+ */
+export const NOT_IN_CLOSED_FORMS: readonly string[] = [
+  'mapsPerPacket', 'cClflush', 'tInvVirtual', 'fqSize', 'fqTimeout', 'cExit', 'irqN', 'irqT', 'pcie.mrrs', 'iotlb', 'pwc2M',
+  'pwc1G', 'pwc512G', 'devcache', 'cInvalidate.defer', 'cInvalidate.defer+',
+];

@@ -1,9 +1,11 @@
 import { DomId, Machine, MapEntry } from '../../../assembly/spec/machine';
 import { DomainFlag, DomainRecord, FrameKind, FunctionRecord, IoDomainRecord, State, StateSize } from '../../../assembly/spec/state';
+import { Pci, PciCommand } from '../../../assembly/spec/pci';
 import { type Engine, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import { bdfOf, formatBdf } from '../../pci/bdf';
 import { type Domain, type DomainKind, EVTCHN_PENDING, SHARED_INFO_PFN, type Translation, guestPage } from './domain';
+import { type HypervisorDocument, domainDocument, domainFrom } from './document';
 import { HypercallError } from './errors';
 import { IommuDriver, VTD_MFN } from './iommu';
 import { RangeSet } from './rangeset';
@@ -33,10 +35,23 @@ export class Hypervisor {
   readonly #functions = new Map<number, number>();
   #nextDomid = 0;
 
-  /** With `iommu`, the unit is brought up: its register page must be in place. */
-  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean }) {
+  /**
+   * With `iommu`, the unit is brought up: its register page must be in place. With `saved`, the engine's state is that
+   * of a snapshot, and nothing is touched.
+   */
+  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean },
+    saved?: HypervisorDocument) {
     this.engine = engine;
     this.#free = [];
+    if (saved !== undefined) {
+      for (const domain of saved.domains) this.#domains.set(domain.domid, domainFrom(domain));
+      for (const mfn of saved.free) this.#free.push(mfn);
+      for (const { vector, ...target } of saved.vectors) this.#vectors.set(vector, target);
+      for (const [routing, fn] of saved.functions) this.#functions.set(routing, fn);
+      this.#nextDomid = saved.nextDomid;
+      this.iommu = saved.iommu && new IommuDriver(engine, saved.iommu);
+      return;
+    }
     // the first frames stay nobody's, as firmware keeps them: a zero descriptor hits nothing of a domain, and the
     // machine's one OS begins at a superpage
     for (let mfn = engine.frames - 1; mfn >= FIRMWARE_FRAMES; mfn--) {
@@ -46,12 +61,23 @@ export class Hypervisor {
     this.iommu = options.iommu ? new IommuDriver(engine) : undefined;
   }
 
+  /** What is known here and not in the engine's state, as plain data. */
+  save(): HypervisorDocument {
+    return {
+      domains: this.domains.map(domainDocument), free: [...this.#free],
+      vectors: [...this.#vectors].map(([vector, target]) => ({ vector, ...target })),
+      functions: [...this.#functions], nextDomid: this.#nextDomid,
+      ...(this.iommu && { iommu: this.iommu.save() }),
+    };
+  }
+
   get domains(): Domain[] {
     return [...this.#domains.values()];
   }
 
-  /** Throws ESRCH for an id that no domain has. */
+  /** Throws ESRCH for an id that no domain has; BUSY, as every hypercall, within a device's handler. */
   domain(domid: number): Domain {
+    this.engine.host.requireOutside('call the hypervisor');
     const domain = this.#domains.get(domid);
     if (domain === undefined) throw new HypercallError('ESRCH', `there is no domain ${domid}`, { domid });
     return domain;
@@ -62,6 +88,7 @@ export class Hypervisor {
   }
 
   createDomain(options: DomainOptions): Domain {
+    this.engine.host.requireOutside('call the hypervisor');
     const { exports } = this.engine;
     if (!Number.isInteger(options.pages) || options.pages < 1 || options.pages > this.#free.length) {
       throw new HypercallError('ENOMEM', `domain "${options.name}" wants ${options.pages} pages of 4 KiB; `
@@ -210,10 +237,14 @@ export class Hypervisor {
 
   /** Tells the hypervisor which slot of the engine a function has (PHYSDEVOP_pci_device_add). */
   deviceAdd(routing: number, fn: number): void {
+    this.engine.host.requireOutside('call the hypervisor');
     this.#functions.set(routing, fn);
+    // a bus's context table comes with its first device, and stays
+    this.iommu?.prepareBus(routing >> 8);
   }
 
   deviceRemove(routing: number): void {
+    this.engine.host.requireOutside('call the hypervisor');
     const owner = this.deviceOwner(routing);
     if (owner !== undefined) this.deassignDevice(owner.domid, routing);
     this.#functions.delete(routing);
@@ -270,7 +301,8 @@ export class Hypervisor {
     const { exports } = this.engine;
     // domain id 0 is left out: with caching mode it tags entries that are not present
     const io = { slot: domain.slot, did: domain.slot + 1, translation };
-    const status = exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
+    // a device that passes needs no tables, and could write any that there were
+    const status = translation === 'pass-through' ? 0 : exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
     if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
     if (translation === 'own-frames') {
       for (let pfn = 0; pfn < domain.p2m.length;) {
@@ -310,6 +342,8 @@ export class Hypervisor {
     }
     const fn = this.#functions.get(routing) as number;
     this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
+    // a device that nobody has must not go on with what the domain left it to do
+    this.engine.exports.configWrite(fn, Pci.COMMAND, 2, this.engine.exports.configRead(fn, Pci.COMMAND, 2) & ~PciCommand.MASTER);
     this.iommu?.block(routing);
     this.iommu?.releaseInterrupts(routing);
     for (const [vector, target] of [...this.#vectors]) {
@@ -340,6 +374,7 @@ export class Hypervisor {
 
   /** Sets the pending bit of each message that has come; one for a vector that nobody has is counted. */
   deliverInterrupts(): { delivered: number; spurious: number } {
+    this.engine.host.requireOutside('call the hypervisor');
     let [delivered, spurious] = [0, 0];
     for (let message = this.engine.pollMessage(); message !== undefined; message = this.engine.pollMessage()) {
       const target = this.#vectors.get(message.vector);

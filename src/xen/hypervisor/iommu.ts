@@ -3,6 +3,7 @@ import { State } from '../../../assembly/spec/state';
 import { DomId, Machine } from '../../../assembly/spec/machine';
 import type { Engine } from '../../engine/index';
 import { PortcullisError } from '../../errors';
+import type { IommuDocument } from './document';
 
 /** A fault as the unit recorded it. */
 export interface FaultRecord {
@@ -44,9 +45,18 @@ export class IommuDriver {
   /** Requester that each entry of the remap table is for. */
   readonly #interruptOwners = new Map<number, number>();
 
-  /** Brings the unit up: queue, interrupt remapping, root table, fault event, translation. */
-  constructor(engine: Engine) {
+  /**
+   * Brings the unit up: queue, interrupt remapping, root table, fault event, translation. With `saved` it is up.
+   */
+  constructor(engine: Engine, saved?: IommuDocument) {
     this.#engine = engine;
+    if (saved !== undefined) {
+      this.#root = saved.root;
+      this.#interrupts = saved.interrupts;
+      for (const [bus, mfn] of saved.contexts) this.#contexts.set(bus, mfn);
+      for (const [index, requester] of saved.interruptOwners) this.#interruptOwners.set(index, requester);
+      return;
+    }
     const queue = this.#take('the invalidation queue');
     const status = this.#take('the wait status');
     engine.setWord(State.IOMMU + IommuState.STATUS_MFN, status);
@@ -69,6 +79,13 @@ export class IommuDriver {
     if (this.#read(Vtd.GSTS) >>> 31 === 0) {
       throw new PortcullisError('IOMMU_SETUP', 'the remapping unit did not enable translation');
     }
+  }
+
+  save(): IommuDocument {
+    return {
+      root: this.#root, interrupts: this.#interrupts,
+      contexts: [...this.#contexts], interruptOwners: [...this.#interruptOwners],
+    };
   }
 
   #take(what: string): number {
@@ -113,6 +130,11 @@ export class IommuDriver {
     this.#entry(this.#root, bus).setUint32(0, table * 4096 + 1, true);
     this.#contexts.set(bus, table);
     return table;
+  }
+
+  /** Takes the frame for the contexts of a bus, so that an assignment needs none. */
+  prepareBus(bus: number): void {
+    this.#contextTable(bus);
   }
 
   #flushContext(routing: number, did: number): void {

@@ -1,6 +1,10 @@
 /** A set of numbers as sorted, disjoint, inclusive ranges: what Xen keeps for I/O memory, ports and interrupts. */
 export class RangeSet {
-  #ranges: Array<[number, number]> = [];
+  #ranges: Array<[number, number]>;
+
+  constructor(ranges: ReadonlyArray<readonly [number, number]> = []) {
+    this.#ranges = ranges.map(([first, last]) => [first, last]);
+  }
 
   get ranges(): ReadonlyArray<readonly [number, number]> {
     return this.#ranges;
