@@ -1,5 +1,6 @@
-// The per-packet part of the drivers of e1000 and e1000e: take a packet in, send one out, clean up, refill. It touches nothing but the
-// guest's own memory and the bus addresses that dma_map gave; the doorbells are the caller's, through the gate.
+// The per-packet part of the drivers of e1000 and e1000e: take a packet in, send one out, clean up, refill. It touches
+// nothing but the guest's own memory and the bus addresses that dma_map gave; the doorbells are the caller's, through
+// the gate.
 import { E1000Rxd, E1000Txd } from '../spec/e1000';
 import { E1000eRxd } from '../spec/e1000e';
 import { DmaDirection, E1000Driver } from '../spec/driver';
@@ -79,7 +80,8 @@ export function e1000Receive(b: usize, d: usize): u32 {
   const status = <u32>load<u8>(descriptor, E1000Rxd.STATUS);
   if ((status & E1000Rxd.STATUS_DD) == 0) return 0;
   const len = <u32>load<u16>(descriptor, E1000Rxd.LENGTH);
-  return bufferTaken(b, d, index, len, (status & E1000Rxd.STATUS_EOP) != 0 && load<u8>(descriptor, E1000Rxd.ERRORS) == 0);
+  const good = (status & E1000Rxd.STATUS_EOP) != 0 && load<u8>(descriptor, E1000Rxd.ERRORS) == 0;
+  return bufferTaken(b, d, index, len, good);
 }
 
 /** The same with the extended descriptors of the 82574L, of which the device has written all 16 bytes. */

@@ -1,4 +1,7 @@
-/** Layouts of the guest drivers' own data: DMA mapping with its iova allocator, rings of an e1000 or e1000e, a forwarding run. */
+/**
+ * Layouts of the guest drivers' own data: DMA mapping with its iova allocator, rings of an e1000 or e1000e, a forwarding
+ * run.
+ */
 
 /** How `dma_map` makes a bus address. */
 export const enum MapMode {

@@ -144,7 +144,9 @@ export const enum E1000eTarc {
   ENABLE = 0x400,
 }
 
-/** Extended receive descriptor as the device writes it back, 16 bytes; its buffer address is where the legacy one's is. */
+/**
+ * Extended receive descriptor as the device writes it back, 16 bytes; its buffer address is where the legacy one's is.
+ */
 export const enum E1000eRxd {
   MRQ = 0,
   IP_ID = 4,

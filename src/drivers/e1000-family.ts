@@ -63,12 +63,14 @@ export abstract class E1000FamilyDriver {
     }
     this.ring = options.ring ?? 256;
     if (this.ring % 8 !== 0 || this.ring < 8 || this.ring > Block.RING_MAX) {
-      throw new PortcullisError('BAD_RING', `a ring of ${this.ring} descriptors; it must be a multiple of 8 from 8 to 256`);
+      throw new PortcullisError('BAD_RING',
+        `a ring of ${this.ring} descriptors; it must be a multiple of 8 from 8 to 256`);
     }
     const config = guest.config(routing);
     const id = config.read(Pci.VENDOR_ID, 4) >>> 0;
     if (id !== part.id) {
-      throw new PortcullisError('DRIVER_PROBE', `this is no ${part.name}: vendor and device id are ${id.toString(16)}`, { id });
+      throw new PortcullisError('DRIVER_PROBE',
+        `this is no ${part.name}: vendor and device id are ${id.toString(16)}`, { id });
     }
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MEMORY | PciCommand.MASTER);
     this.bar = guest.ioremap((config.read(Pci.BAR0, 4) & ~0xf) >>> 0, E1000.BAR0_SIZE);
@@ -112,13 +114,15 @@ export abstract class E1000FamilyDriver {
     const words = Array.from({ length: EEPROM_WORDS }, (_, address) => word(address));
     const sum = words.reduce((total, one) => (total + one) & 0xffff, 0);
     if (sum !== EEPROM_SUM) {
-      throw new PortcullisError('DRIVER_PROBE', `the EEPROM's words sum to 0x${sum.toString(16)}, not to 0xbaba`, { sum });
+      throw new PortcullisError('DRIVER_PROBE',
+        `the EEPROM's words sum to 0x${sum.toString(16)}, not to 0xbaba`, { sum });
     }
     return Uint8Array.from(words.slice(0, 3).flatMap((one) => [one & 0xff, one >> 8]));
   }
 
   phyRead(register: number): number {
-    this.write(E1000.MDIC, E1000Mdic.OP_READ | E1000Mdic.PHY << E1000Mdic.PHY_SHIFT | register << E1000Mdic.REGISTER_SHIFT);
+    this.write(E1000.MDIC,
+      E1000Mdic.OP_READ | E1000Mdic.PHY << E1000Mdic.PHY_SHIFT | register << E1000Mdic.REGISTER_SHIFT);
     const answer = this.read(E1000.MDIC);
     if ((answer & E1000Mdic.READY) === 0 || (answer & E1000Mdic.ERROR) !== 0) {
       throw new PortcullisError('DRIVER_PROBE', `PHY register ${register} could not be read`, { answer });

@@ -71,7 +71,9 @@ export class E1000Driver extends E1000FamilyDriver {
 
   #readMac(): Uint8Array {
     this.write(E1000.EECD, this.read(E1000.EECD) | E1000Eecd.REQ);
-    if ((this.read(E1000.EECD) & E1000Eecd.GNT) === 0) throw new PortcullisError('DRIVER_PROBE', 'the EEPROM was not granted');
+    if ((this.read(E1000.EECD) & E1000Eecd.GNT) === 0) {
+      throw new PortcullisError('DRIVER_PROBE', 'the EEPROM was not granted');
+    }
     const mac = this.readMac((address) => this.#eepromWord(address));
     this.write(E1000.EECD, this.read(E1000.EECD) & ~E1000Eecd.REQ);
     return mac;
@@ -80,6 +82,8 @@ export class E1000Driver extends E1000FamilyDriver {
   #checkPhy(): void {
     const id = this.phyRead(E1000Phy.ID1) * 0x10000 + this.phyRead(E1000Phy.ID2);
     // the low four bits are the revision
-    if (id - (id % 16) !== 0x01410c20) throw new PortcullisError('DRIVER_PROBE', `unknown PHY 0x${id.toString(16)}`, { id });
+    if (id - (id % 16) !== 0x01410c20) {
+      throw new PortcullisError('DRIVER_PROBE', `unknown PHY 0x${id.toString(16)}`, { id });
+    }
   }
 }

@@ -27,7 +27,8 @@ export interface E1000eDocument extends E1000Document {
 /**
  * Driver of the 82574L, in a guest: brings the device up as Linux's e1000e does, in this order: config space, Master
  * Disable, reset under the PHY's semaphore, NVM by word with its checksum, PHY, link, addresses, transmit, receive with
- * extended descriptors, MSI-X with three vectors. The per-packet part is assembly/drivers/e1000.ts, on the data at `off`.
+ * extended descriptors, MSI-X with three vectors. The per-packet part is assembly/drivers/e1000.ts, on the data at
+ * `off`.
  */
 export class E1000eDriver extends E1000FamilyDriver {
   /** Offset of the driver's data in the engine's state. */
@@ -122,7 +123,8 @@ export class E1000eDriver extends E1000FamilyDriver {
     const entry = (vector: number, place: number): number =>
       (E1000eIvar.VALID | vector) << (place << E1000eIvar.ENTRY_SHIFT);
     // RXQ0, TXQ0 and OTHER are the places 0, 2 and 4
-    this.write(E1000e.IVAR, (entry(RECEIVE, 0) | entry(TRANSMIT, 2) | entry(OTHER, 4) | 1 << E1000eIvar.INT_ON_ALL_WB_BIT) >>> 0);
+    const places = entry(RECEIVE, 0) | entry(TRANSMIT, 2) | entry(OTHER, 4);
+    this.write(E1000e.IVAR, (places | 1 << E1000eIvar.INT_ON_ALL_WB_BIT) >>> 0);
     for (const vector of [RECEIVE, TRANSMIT]) this.write(E1000e.EITR + 4 * vector, throttle);
     this.write(E1000e.IAM, 0xffffffff);
     const control = this.read(E1000.CTRL_EXT) & ~E1000eCtrlExt.IAME;

@@ -146,7 +146,8 @@ export class DomainGuest implements Guest {
       throw new HypercallError('EINVAL', `${vectors} vectors; the device has ${size}`, { routing, vectors });
     }
     if ((access.read(Pci.COMMAND, 2) & PciCommand.MEMORY) === 0) {
-      throw new HypercallError('EINVAL', 'the device does not decode its memory, and its vector table lies there', { routing });
+      throw new HypercallError('EINVAL',
+        'the device does not decode its memory, and its vector table lies there', { routing });
     }
     const table = access.read(cap + Msix.TABLE, 4);
     const bar = (access.read(Pci.BAR0 + 4 * (table & Msix.BIR_MASK), 4) & ~PciBar.MEMORY_FLAGS) >>> 0;

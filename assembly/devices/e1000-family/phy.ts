@@ -1,6 +1,6 @@
-// The internal PHY behind MDIC (§13.4.6, chapter 11): an M88E1000, or the BME1000 of the 82574L, which has its registers
-// from 16 on in pages, of which only page 0 is there. Its link, when there is one, is 1000 Mb/s full duplex, negotiated.
-// A management frame takes no time.
+// The internal PHY behind MDIC (§13.4.6, chapter 11): an M88E1000, or the BME1000 of the 82574L, which has its
+// registers from 16 on in pages, of which only page 0 is there. Its link, when there is one, is 1000 Mb/s full duplex,
+// negotiated. A management frame takes no time.
 import { E1000, E1000Icr, E1000Mdic, E1000Phy } from '../../spec/e1000';
 import { E1000Part, E1000State } from '../../spec/e1000-state';
 import { E1000ePhy } from '../../spec/e1000e';

@@ -1,5 +1,5 @@
-// Reset of the whole device (§13.4.1; 82574L: CTRL.RST): registers, PHY, rings in work. What the EEPROM holds stays, and the station
-// address is loaded from it again.
+// Reset of the whole device (§13.4.1; 82574L: CTRL.RST): registers, PHY, rings in work. What the EEPROM holds stays,
+// and the station address is loaded from it again.
 import { E1000Part, E1000State } from '../../spec/e1000-state';
 import { BarKind, BarRecord } from '../../spec/state';
 import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../../bus/functions';

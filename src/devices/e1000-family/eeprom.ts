@@ -7,7 +7,9 @@ export function macFor(routing: number): Uint8Array {
   return Uint8Array.from([0x02, 0x00, 0x5e, 0x10, routing >> 8, routing & 0xff]);
 }
 
-/** The EEPROM's bytes for a station address: the head of the device's state. `identification` is the words from 0x0a on. */
+/**
+ * The EEPROM's bytes for a station address: the head of the device's state. `identification` is the words from 0x0a on.
+ */
 export function eepromBytes(mac: Uint8Array, identification: readonly number[]): Uint8Array {
   const words = new Uint16Array(WORDS);
   for (let i = 0; i < 3; i++) words[i] = (mac[2 * i] as number) | (mac[2 * i + 1] as number) << 8;

@@ -5,7 +5,8 @@
 import { E1000, E1000Eecd, E1000Icr } from '../../../assembly/spec/e1000';
 import { CellFlag } from '../../../assembly/spec/state';
 import {
-  ANY, EFFECT, LOW_16, LOW_16_EFFECT, RECEIVE_ROWS, TRANSMIT_ROWS, WRITE_ONLY, receiveAddresses, statistics, windowTable,
+  ANY, EFFECT, LOW_16, LOW_16_EFFECT, RECEIVE_ROWS, TRANSMIT_ROWS, WRITE_ONLY, receiveAddresses, statistics,
+  windowTable,
 } from '../e1000-family/registers';
 import { ALL_BITS, register, registerArray, type RegisterTable } from '../register-table';
 

@@ -9,7 +9,8 @@ import {
 } from '../../../assembly/spec/e1000e';
 import { CellFlag } from '../../../assembly/spec/state';
 import {
-  ANY, EFFECT, LOW_16, LOW_16_EFFECT, RECEIVE_ROWS, TRANSMIT_ROWS, WRITE_ONLY, receiveAddresses, statistics, windowTable,
+  ANY, EFFECT, LOW_16, LOW_16_EFFECT, RECEIVE_ROWS, TRANSMIT_ROWS, WRITE_ONLY, receiveAddresses, statistics,
+  windowTable,
 } from '../e1000-family/registers';
 import { register, registerArray, type RegisterTable } from '../register-table';
 

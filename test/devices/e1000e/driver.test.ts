@@ -30,7 +30,9 @@ async function rig(policy: keyof typeof POLICIES, options: { throttle?: number; 
   const { iommu, translation, mode } = POLICIES[policy];
   const machine = await Machine.create({
     memory: '64MiB', dom0: { memory: '8MiB' }, iommu,
-    devices: [{ model: 'root-port', bdf: '00:0b.0' }, { model: 'e1000e', bdf: NIC }, { model: 'e1000', bdf: '00:05.0' }],
+    devices: [
+      { model: 'root-port', bdf: '00:0b.0' }, { model: 'e1000e', bdf: NIC }, { model: 'e1000', bdf: '00:05.0' },
+    ],
   });
   const domain = machine.createDomain({ name: 'guest', memory: '16MiB' });
   machine.assign(NIC, domain, translation);
@@ -151,8 +153,9 @@ test('enableMsix: as many vectors as there are, for a device of the domain that 
 test('each driver knows its own device', async () => {
   const { machine, guest } = await rig('none');
   machine.assign('00:05.0', guest.domain, 'none');
-  assert.is(codeOf(() => new E1000eDriver(guest, machine.routingOf('00:05.0'), { dma: { mode: 'direct' } })), 'DRIVER_PROBE');
-  assert.is(codeOf(() => new E1000Driver(guest, machine.routingOf(NIC), { dma: { mode: 'direct' } })), 'DRIVER_PROBE');
+  const dma = { mode: 'direct' } as const;
+  assert.is(codeOf(() => new E1000eDriver(guest, machine.routingOf('00:05.0'), { dma })), 'DRIVER_PROBE');
+  assert.is(codeOf(() => new E1000Driver(guest, machine.routingOf(NIC), { dma })), 'DRIVER_PROBE');
 });
 
 test('a snapshot from the middle of a run goes on elsewhere', async () => {

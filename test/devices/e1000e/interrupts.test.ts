@@ -4,8 +4,8 @@ import { BUFFERS, frameTo, receiveStart, transmitPut, transmitStart } from '../.
 import { ExpressNic, MAC } from '../../helpers/express-nic';
 
 // Offsets and bits as the datasheet states them (317694, 7.4 and 10.2.4).
-const CTRL_EXT = 0x0018, ICR = 0x00c0, ITR = 0x00c4, ICS = 0x00c8, IMS = 0x00d0, IMC = 0x00d8, EIAC = 0x00dc, IAM = 0x00e0,
-  IVAR = 0x00e4, EITR = 0x00e8, TDT = 0x3818;
+const CTRL_EXT = 0x0018, ICR = 0x00c0, ITR = 0x00c4, ICS = 0x00c8, IMS = 0x00d0, IMC = 0x00d8, EIAC = 0x00dc,
+  IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x00e8, TDT = 0x3818;
 const EN = 2, EOP_IFCS_RS = 0x0b;
 const TXDW = 1, TXQE = 2, LSC = 4, RXO = 0x40, RXT0 = 0x80, RXQ0 = 0x100000, RXQ1 = 0x200000, TXQ0 = 0x400000,
   OTHER = 0x1000000, ASSERTED = 0x80000000;
@@ -153,7 +153,7 @@ test('MSI-X: EIAC clears the cause, EIAME masks it by IAM; enabling it again is 
   assert.is(nic.read(IMS) & OTHER, 0);
 });
 
-test('MSI-X: a vector that the table masks stays pending and goes later, once; so under the function\'s mask', async () => {
+test('MSI-X: what the table or the function masks stays pending and goes later, once', async () => {
   const nic = await express();
   nic.write(EIAC, RXQ0);
   nic.write(IMS, RXQ0 | TXQ0);

@@ -121,7 +121,8 @@ test('CTRL.RST resets the registers and not the MSI-X table; a reset of the func
   const nic = await ExpressNic.create();
   const disturb = (): void => {
     nic.msix(0x40);
-    for (const [off, value] of [[MTA, 0x12345678], [IVAR, 0x800fffff], [EITR, 77], [RSSRK, 5]] as const) nic.write(off, value);
+    const values = [[MTA, 0x12345678], [IVAR, 0x800fffff], [EITR, 77], [RSSRK, 5]] as const;
+    for (const [off, value] of values) nic.write(off, value);
     nic.write(IMS, 0xffffffff);
     nic.write(ICS, 4);
   };
