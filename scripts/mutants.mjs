@@ -35,10 +35,10 @@ export const MUTANTS = [
     test: 'test/dma/dma.test.ts', fails: 'without Bus Master nothing is read or written, and it is counted',
   },
   {
-    guard: 'private copy', file: 'assembly/devices/e1000/transmit.ts',
-    find: 'const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);',
+    guard: 'private copy', file: 'assembly/devices/e1000-family/transmit.ts',
+    find: 'const buffer = load<u64>(descriptor, E1000Txd.BUFFER);',
     replace: 'dmaRead(b, fn, descriptorAt(ringBase(block, E1000.TDBAL), head), E1000Txd.SIZE_OF, descriptor);\n'
-      + '  const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);',
+      + '  const buffer = load<u64>(descriptor, E1000Txd.BUFFER);',
     test: 'test/contract/private-copy.test.ts', fails: 'a descriptor is fetched once, and its copy decides',
   },
   {

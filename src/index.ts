@@ -38,6 +38,7 @@ export { MODELLED_POLICIES, PARAMETER_NAMES, POLICY_NAMES, PROFILE_NAMES, resolv
 export type { ParameterName, PolicyName, Profile, ProfileName } from './lab/cost/index';
 export { EduDriver } from './drivers/edu';
 export { E1000Driver } from './drivers/e1000';
+export { E1000eDriver } from './drivers/e1000e';
 export { DmaMapper } from './drivers/guest';
 export type { DmaOptions, Guest } from './drivers/guest';
 export { loadPcap, parsePcap, writePcap } from './devices/links/pcap';
