@@ -98,7 +98,11 @@ export class XenstoreClient extends StoreAccess {
   onEvent: ((event: WatchEvent) => void) | undefined;
   readonly #store: Xenstored;
   readonly #reader = new MessageReader();
-  readonly #replies: Message[] = [];
+  /** Replies by request id: another client that hears of a request may use this one before it returns. */
+  readonly #replies = new Map<number, Message>();
+  #nextId = 1;
+  /** Requests under way. */
+  #asking = 0;
   #events: WatchEvent[] = [];
   #telling = false;
 
@@ -108,17 +112,26 @@ export class XenstoreClient extends StoreAccess {
     this.connection = connection;
     connection.onOutput = () => {
       this.#drain();
-      this.#tell();
+      // Not in the middle of a request, which whoever is told might make another.
+      if (this.#asking === 0) this.#tell();
     };
   }
 
   /** One request and its reply; throws what the store answers. */
   request(type: number, payload: Uint8Array, transactionId = 0): Uint8Array {
-    this.#store.receive(this.connection, encodeMessage({ type, requestId: 0, transactionId, payload }));
+    const requestId = this.#nextId;
+    this.#nextId = (requestId + 1) >>> 0;
+    this.#asking++;
+    try {
+      this.#store.receive(this.connection, encodeMessage({ type, requestId, transactionId, payload }));
+    } finally {
+      this.#asking--;
+    }
     this.#drain();
-    const reply = this.#replies.shift();
+    const reply = this.#replies.get(requestId);
     if (reply === undefined) throw new XenstoreError('EIO', 'the store does not answer on this connection');
-    this.#tell();
+    this.#replies.delete(requestId);
+    if (this.#asking === 0) this.#tell();
     if (reply.type !== XS.ERROR) return reply.payload;
     const name = decodeStrings(reply.payload)?.[0];
     const path = textOf(payload).split('\0')[0];
@@ -184,7 +197,7 @@ export class XenstoreClient extends StoreAccess {
     for (let message = this.#reader.next(); message !== undefined; message = this.#reader.next()) {
       const [path = '', token = ''] = message.type === XS.WATCH_EVENT ? decodeStrings(message.payload) ?? [] : [];
       if (message.type === XS.WATCH_EVENT) this.#events.push({ path, token });
-      else this.#replies.push(message);
+      else this.#replies.set(message.requestId, message);
     }
   }
 

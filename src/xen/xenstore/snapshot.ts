@@ -163,6 +163,11 @@ function whole(value: number, what: string): number {
   return value;
 }
 
+function savedBytes(text: string): Uint8Array {
+  ensure(typeof text === 'string' && /^[\0-\xff]*$/.test(text), 'bytes are a string of characters up to 255');
+  return bytesOf(text);
+}
+
 function loadState(saved: SavedStore, host: DomainHost): StoreState {
   for (const name of QUOTA_NAMES) whole(saved.quotas[name], `the quota ${name}`);
   const tree = new Tree(whole(saved.generation, 'the generation'));
@@ -212,7 +217,7 @@ function loadPermissions(texts: readonly string[]): Permissions {
 
 function loadNode({ value, children, permissions, generation }: SavedNode, latest: number): StoreNode {
   ensure(whole(generation, 'a generation') <= latest, 'a node is newer than the store');
-  return { value: bytesOf(value), children: [...children], permissions: loadPermissions(permissions), generation };
+  return { value: savedBytes(value), children: [...children], permissions: loadPermissions(permissions), generation };
 }
 
 function loadConnections(state: StoreState, saved: SavedStore): void {
@@ -256,12 +261,12 @@ function loadConnection(
     }
     connection.transactions.set(id, transaction);
   }
-  connection.reader.push(bytesOf(saved.input));
+  connection.reader.push(savedBytes(saved.input));
   ensure(connection.reader.next() === undefined, 'a request waits that should have been served');
   const entries = saved.output.map(({ bytes, event, deadline, cause }): OutputEntry => {
     ensure(cause === null || causes[cause] !== undefined, 'an entry without its request');
     return {
-      bytes: bytesOf(bytes), event: event ?? undefined, deadline: deadline ?? undefined,
+      bytes: savedBytes(bytes), event: event ?? undefined, deadline: deadline ?? undefined,
       cause: cause === null ? undefined : causes[cause],
     };
   });
