@@ -142,7 +142,8 @@ async function refusal(work: () => Promise<unknown>): Promise<CommandError> {
 test('a socket left over is taken, one in use and other files are not', async () => {
   const store = new Xenstored();
   const used = await XenstoreSocket.listen(store, newPath());
-  assert.match((await refusal(() => XenstoreSocket.listen(store, used.path))).message, 'somebody listens there already');
+  const inUse = await refusal(() => XenstoreSocket.listen(store, used.path));
+  assert.match(inUse.message, 'somebody listens there already');
   await used.close();
   const file = newPath();
   fs.writeFileSync(file, 'mine');
@@ -157,7 +158,8 @@ test('a socket left over is taken, one in use and other files are not', async ()
   await taken.close();
   const missing = await refusal(() => XenstoreSocket.listen(store, path.join(folder, 'no', 'socket')));
   assert.is(missing.exitCode, 3);
-  assert.match((await refusal(() => XenstoreSocket.listen(store, `/${'x'.repeat(107)}`))).message, 'more than 107 bytes');
+  const long = await refusal(() => XenstoreSocket.listen(store, `/${'x'.repeat(107)}`));
+  assert.match(long.message, 'more than 107 bytes');
 });
 
 test('modes', () => {

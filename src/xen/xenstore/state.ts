@@ -145,6 +145,7 @@ export class StoreState {
 
   /** Forgets a domain: connection, nodes with all below them, and rights; the next with this id gets nothing of it. */
   release(domid: number, cause?: Cause): void {
+    if (domid === STORE_DOMAIN) throw new XenstoreError('EINVAL', 'domain 0 has the store, and cannot be released');
     const domain = this.domains.get(domid);
     this.domains.delete(domid);
     // With those of the domain's code that have no page.

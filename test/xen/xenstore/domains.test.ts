@@ -37,6 +37,13 @@ domains('a domain that goes takes its nodes, with all below them, and its rights
   assert.is(new RawClient(store, 5).read('/keep'), '!EACCES');
 });
 
+domains('domain 0 stays', () => {
+  const store = new Xenstored();
+  const dom0 = new RawClient(store);
+  assert.throws(() => store.release(0), /cannot be released/);
+  assert.is(dom0.write('/a', '1'), 'OK|');
+});
+
 domains('the root stays, whoever owned it', () => {
   const store = new Xenstored();
   const dom0 = new RawClient(store);
