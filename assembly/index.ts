@@ -14,3 +14,7 @@ export {
 } from './paths/abi-dma';
 export { functionFail, functionStepDone } from './paths/abi-host';
 export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';
+export {
+  eventFromXen, eventSet, eventTake, eventVirq, evtchnSend, evtchnUnmask, grantMap, grantTableOp, grantUnmap,
+  grantsCreate, grantsDestroy, grantsIoFill, grantsPinned, grantsWithdraw, guestMapForget, interruptsDeliver, lineEnd,
+} from './paths/abi-xen';

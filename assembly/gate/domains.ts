@@ -3,7 +3,7 @@ import { DomId, Machine, MapEntry } from '../spec/machine';
 import { Status } from '../spec/status';
 import { Counter } from '../spec/counters';
 import { DomainRecord, State, StateSize } from '../spec/state';
-import { radixClear, radixGet, radixPageGive, radixPageTake, radixRoot, radixSet } from '../memory/radix';
+import { radixClear, radixGet, radixPageGive, radixPageTake, radixRemove, radixRoot, radixSet } from '../memory/radix';
 import { lookasideDrop } from '../memory/lookaside';
 import { count } from '../memory/state';
 
@@ -65,6 +65,14 @@ export function guestMapSet(b: usize, slot: u32, page: u32, entry: u32): Status 
   if (!domainPresent(b, slot)) return Status.ABSENT;
   lookasideDrop(b);
   return radixSet(b, radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT)), page, entry, KEPT_FOR_BARS);
+}
+
+/** Takes a frame of RAM out of the guest's map, wherever it is: it is about to change hands. */
+export function guestMapForget(b: usize, slot: u32, mfn: u32): void {
+  if (!domainPresent(b, slot)) return;
+  lookasideDrop(b);
+  const root = radixRoot(b, load<u32>(domainRecord(b, slot), DomainRecord.MAP_ROOT));
+  radixRemove(b, root, ~(<u32>1 << MapEntry.WRITABLE_BIT), <u32>MapEntry.RAM << MapEntry.KIND_SHIFT | mfn);
 }
 
 /** Machine frame of a page of RAM of the guest, or MapEntry.MFN_MASK + 1 when there is none. */

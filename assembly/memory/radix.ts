@@ -84,6 +84,22 @@ export function radixSet(b: usize, root: usize, key: u32, entry: u32, keep: u32 
   return Status.OK;
 }
 
+/** Clears every entry that is `value` under `mask`. Reads the whole tree. */
+export function radixRemove(b: usize, root: usize, mask: u32, value: u32): void {
+  for (let i: u32 = 0; i < 256; i++) {
+    for (let j: u32 = 0; j < 1024; j++) {
+      const mid = load<u32>(root + (i << 2));
+      if (mid == 0) break;
+      for (let k: u32 = 0; k < 1024; k++) {
+        // either page may go with its last entry
+        const leaf = load<u32>(root + (i << 2)) == 0 ? 0 : load<u32>(pagePtr(b, mid - 1) + (j << 2));
+        if (leaf == 0) break;
+        if ((load<u32>(pagePtr(b, leaf - 1) + (k << 2)) & mask) == value) radixSet(b, root, (i << 10 | j) << 10 | k, 0);
+      }
+    }
+  }
+}
+
 /** Gives every page of a tree back and clears its root. */
 export function radixClear(b: usize, root: usize): void {
   for (let i: u32 = 0; i < 256; i++) {

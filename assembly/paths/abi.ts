@@ -17,6 +17,7 @@ import { cacheBytes as cacheBytesOf, cacheSetup } from '../iommu/cache';
 import { intxAsserted } from '../irq/intx';
 import { messagePop as messagePopAt } from '../irq/messages';
 import * as journal from '../dma/journal';
+import { grantsSetup } from '../ring/grant-map';
 import { crcSetup } from '../ring/link';
 import * as apply from './apply';
 import * as config from './config';
@@ -76,6 +77,7 @@ export function setup(iotlbEntries: u32, iotlbWays: u32, pwc2m: u32, pwc1g: u32,
   cacheSetup(b + load<u32>(b, State.POOL_PWC_1G), pwc1g, pwc1g);
   cacheSetup(b + load<u32>(b, State.POOL_PWC_512G), pwc512g, pwc512g);
   cacheSetup(b + load<u32>(b, State.POOL_CONTEXT_CACHE), contexts, contexts);
+  grantsSetup(b, load<u32>(b, State.DOMAIN_LIMIT));
   store<u64>(b + State.IOMMU, 1, IommuState.CLOCK);
   left(b);
 }

@@ -79,5 +79,16 @@ export const enum Counter {
   SERVICE_UNITS = 69,
   DRIVER_INTERRUPTS = 70,
   MAP_FAILURES = 71,
-  COUNT = 72,
+  /** Event channels: sends asked for and refused, pending bits set, upcalls that became due. */
+  EVENTS_SENT = 72,
+  EVENTS_REFUSED = 73,
+  EVENTS_SET = 74,
+  EVENT_UPCALLS = 75,
+  /** Grant tables: elements done by kind, bytes copied, elements refused. */
+  GRANT_MAPS = 76,
+  GRANT_UNMAPS = 77,
+  GRANT_COPIES = 78,
+  GRANT_COPY_BYTES = 79,
+  GRANT_REFUSED = 80,
+  COUNT = 81,
 }

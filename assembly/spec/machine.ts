@@ -25,6 +25,8 @@ export const enum Machine {
 
 /** Special domain ids (Xen public/xen.h), and the owner of a frame that belongs to nobody. */
 export const enum DomId {
+  /** The caller itself. */
+  SELF = 0x7ff0,
   IO = 0x7ff1,
   XEN = 0x7ff2,
   INVALID = 0x7ff4,

@@ -85,6 +85,25 @@ export const enum State {
   TABLE_FRAMES_COUNT = 0x124c,
   TABLE_FRAMES_FREE = 0x1250,
 
+  // event channels and grant tables; the pools hold a block for each domain slot
+  POOL_EVENTS = 0x1300,
+  POOL_GRANTS = 0x1304,
+  POOL_MAPTRACK = 0x1308,
+  /** Entries of all domains that are in use, see ActiveGrant, and the head of those that are not (index plus one). */
+  POOL_ACTIVE = 0x130c,
+  ACTIVE_HEAD = 0x1310,
+  POOL_IOMEM = 0x1314,
+  /** Frames of grant table that a domain may have at most, and mappings of others' grants. */
+  GRANT_FRAMES_LIMIT = 0x1318,
+  MAPTRACK_LIMIT = 0x131c,
+  /** What the last `grantMap` gave: handle, machine frame. */
+  GRANT_HANDLE = 0x1320,
+  GRANT_MFN = 0x1324,
+  /** First word of the entry that `grantMark` has let in, as it was then. */
+  GRANT_HEAD = 0x1328,
+  /** One element of a grant_table_op, copied once from the guest's memory. */
+  GRANT_SCRATCH = 0x1340,
+
   /** Bit per function in TypeScript: has work that the host is to do (u64), and the function it looks at first. */
   HOST_WORK = 0x13f0,
   NEXT_HOST = 0x13f8,
@@ -95,6 +114,10 @@ export const enum State {
   INTX = 0x2000,
   MESSAGES = 0x2200,
   PEER = 0x4000,
+  /** 256 × 8 bytes: where the messages of each vector go, see VectorRecord. */
+  VECTORS = 0x7400,
+  /** 32 × 16 bytes: which domains have bound each INTx line, see LineRecord. */
+  LINES = 0x7c00,
   DOMAIN_TABLE = 0x8000,
   IO_DOMAIN_TABLE = 0xa000,
   /** 256 entries of u32: root of the MMIO decode tree. */
@@ -121,6 +144,13 @@ export const enum StateSize {
   PEERS = 128,
   RADIX_PAGE = 4096,
   PORT_BITMAP = 8192,
+  VECTOR_RECORD = 8,
+  LINE_RECORD = 16,
+  PORT_RECORD = 8,
+  EVENT_BLOCK = 34368,
+  MAPTRACK_ENTRY = 16,
+  ACTIVE_GRANT = 16,
+  IOMEM_BLOCK = 4096,
 }
 
 export const enum Abi {
@@ -151,6 +181,10 @@ export const enum FrameKind {
   RAM = 0,
   /** IOMMU tables, queues: never mapped for a guest or a device. */
   XEN_TABLE = 1,
+  /** A domain's grant table: mapped by its owner, never reached by a device, granted or given away. */
+  XEN_SHARED = 2,
+  /** Its status frames: mapped for reading only. */
+  XEN_STATUS = 3,
 }
 
 export const enum DomainRecord {
@@ -167,6 +201,116 @@ export const enum DomainRecord {
   LAST_REFUSED_LO = 32,
   LAST_REFUSED_HI = 36,
   LAST_REFUSED_KIND = 40,
+  /** Machine frame of the shared info page; 0 when the domain has none. */
+  SHARED_INFO = 64,
+  VCPUS = 68,
+  /** Bit per vCPU: an upcall has become due since somebody looked. */
+  UPCALLS = 72,
+  /** Highest port that it may have. */
+  MAX_PORT = 76,
+}
+
+/** Where the messages of an interrupt vector go. */
+export const enum VectorRecord {
+  /** Domain slot plus one (u16); 0 when nobody has the vector. */
+  SLOT = 0,
+  /** Port (u16); 0 when the domain has not bound it. */
+  PORT = 2,
+  /** Routing id of the function (u16), and the domain's number for the interrupt (u16). */
+  ROUTING = 4,
+  PIRQ = 6,
+}
+
+/** An INTx line, level: raised again only when all that had it have ended it. */
+export const enum LineRecord {
+  /** Bit per domain slot (u64): bound, and told but not yet ended. */
+  BOUND = 0,
+  IN_FLIGHT = 8,
+}
+
+/** Event channels of a domain. */
+export const enum EventBlock {
+  PORTS = 0,
+  /** Port of each INTx line (32 × u16), and of each virtual interrupt (32 vCPUs × 24 × u16). */
+  LINES = 32768,
+  VIRQS = 32832,
+}
+
+export const enum PortRecord {
+  /** PortState in bits 3:0; XEN and NOTIFIED. */
+  STATE = 0,
+  VCPU = 1,
+  /** Unbound: who may bind it. Interdomain: whose the other end is (u16). */
+  REMOTE = 2,
+  /** Interdomain: 15:0 port, 21:16 slot of the other end. Pirq, virq: its number; 31: pirq may be shared. */
+  DATA = 4,
+  STATE_MASK = 15,
+  /** The port is the hypervisor's: its guest may neither send on it nor close it; an event sets NOTIFIED alone. */
+  XEN = 0x80,
+  NOTIFIED = 0x40,
+  WILL_SHARE_BIT = 31,
+  /** Pirq: bound by the hypervisor for the guest, and closed with the mapping. */
+  FOR_GUEST_BIT = 30,
+  NUMBER_MASK = 0xffff,
+}
+
+/** Grant table of a domain: this, then GRANT_FRAMES_LIMIT frames, an eighth of that status frames, a word per reference. */
+export const enum GrantBlock {
+  /** 1 or 2; 0 when the domain has no table. */
+  VERSION = 0,
+  FRAMES = 4,
+  STATUS_FRAMES = 8,
+  /** Bound of its own for the frames. */
+  MAX_FRAMES = 12,
+  /** Head of its free maptrack entries (index plus one), entries in use, bound of its own. */
+  HANDLE_HEAD = 16,
+  HANDLES_USED = 20,
+  MAX_HANDLES = 24,
+  /** Slot of the IO domain that shows granted frames too, plus one. */
+  IO_DOMAIN = 28,
+  FRAME_LIST = 64,
+}
+
+/** A mapping of another's grant; the index is the handle. */
+export const enum Maptrack {
+  /** Index plus one of the active grant; 0 when free. */
+  ACTIVE = 0,
+  /** GntMap flags that are still mapped; of a free entry the next one, as index plus one. */
+  FLAGS = 4,
+  /** Guest page of the host mapping. */
+  PAGE = 8,
+  REF = 12,
+}
+
+/** A grant that is in use: what the hypervisor goes by, whatever the entry says by now. */
+export const enum ActiveGrant {
+  /** Four counters of 8 bits, see GrantPin; 0 when free. */
+  PIN = 0,
+  MFN = 4,
+  /** Reference; of a free one the next, as index plus one. */
+  REF = 8,
+  /** Domain that it was granted to (u16). */
+  DOMID = 12,
+  /** Slot of the granter (u8), GONE when that domain is no more; and whether the frame is I/O memory (u8). */
+  GRANTER = 14,
+  MMIO = 15,
+  GONE = 255,
+}
+
+export const enum GrantPin {
+  DEVICE_READ = 1,
+  DEVICE_WRITE = 0x100,
+  HOST_READ = 0x10000,
+  HOST_WRITE = 0x1000000,
+  WRITES_DEVICE = 0xff00,
+  WRITES_HOST_SHIFT = 24,
+}
+
+/** I/O memory that a domain has: a count, then pairs of first and last machine frame. */
+export const enum IomemBlock {
+  COUNT = 0,
+  RANGES = 8,
+  LIMIT = 511,
 }
 
 export const enum DomainFlag {

@@ -12,7 +12,8 @@ export const COUNTER_NAMES = [
   'ptesWritten', 'maps', 'unmaps', 'iovaAllocsFast', 'iovaAllocsTree', 'iovaFreesFast', 'iovaFreesTree',
   'deferredUnmaps', 'deferredFlushes', 'bounced', 'bytesCopied', 'descriptorFetches', 'descriptorWritebacks',
   'rxFrames', 'rxBytes', 'txFrames', 'txBytes', 'peerWrites', 'peerReads', 'peerUnsupported', 'peerStalled',
-  'barMoves', 'serviceUnits', 'driverInterrupts', 'mapFailures',
+  'barMoves', 'serviceUnits', 'driverInterrupts', 'mapFailures', 'eventsSent', 'eventsRefused', 'eventsSet',
+  'eventUpcalls', 'grantMaps', 'grantUnmaps', 'grantCopies', 'grantCopyBytes', 'grantRefused',
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];

@@ -34,6 +34,9 @@ export interface EngineOptions extends Omit<EngineHost, 'windows'> {
   tableFrames?: number;
   /** Bytes for config spaces, registers, devices, links and drivers (default 4 MiB). */
   heapBytes?: number;
+  /** Frames of grant table a domain (default 8), and mappings of others' grants that it may have (default 512). */
+  grantFrames?: number;
+  grantMappings?: number;
   caches?: Partial<CacheGeometry>;
 }
 
@@ -61,6 +64,8 @@ function withDefaults(options: EngineOptions): LayoutOptions {
     domains: options.domains ?? 8,
     tableFrames: options.tableFrames ?? 512,
     heapBytes: options.heapBytes ?? 4 << 20,
+    grantFrames: options.grantFrames ?? 8,
+    grantMappings: options.grantMappings ?? 512,
     caches,
   };
 }

@@ -14,5 +14,5 @@ export { hashBytes, hashText } from './hash';
 export { type Shape, requireShape } from './shape';
 export { SNAPSHOT_SCHEMA } from './snapshot';
 export type { EngineDocument, EngineSnapshot, LentWindow } from './snapshot';
-export { DEFAULT_CACHES, FRAMES_MAX } from './layout';
+export { DEFAULT_CACHES, FRAMES_MAX, grantBlockSize } from './layout';
 export type { CacheGeometry, Measure } from './layout';

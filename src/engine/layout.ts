@@ -1,5 +1,6 @@
 import { Machine } from '../../assembly/spec/machine';
-import { Abi, State, StateSize } from '../../assembly/spec/state';
+import { Abi, GrantBlock, State, StateSize } from '../../assembly/spec/state';
+import { GrantEntry } from '../../assembly/spec/xen';
 import { PortcullisError } from '../errors';
 
 /** Sizes of the caches of the IOMMU. Entries and ways are powers of two. */
@@ -24,6 +25,9 @@ export interface LayoutOptions {
   tableFrames: number;
   /** Bytes for config spaces, registers, devices, links and drivers. */
   heapBytes: number;
+  /** Frames of grant table a domain (1 to 64), and mappings of others' grants that it may have (1 to 65536). */
+  grantFrames: number;
+  grantMappings: number;
   caches: CacheGeometry;
 }
 
@@ -60,6 +64,8 @@ export function checkOptions(options: LayoutOptions): void {
   requireRange('domains', options.domains, 1, Machine.DOMAINS);
   requireRange('tableFrames', options.tableFrames, 0, options.frames);
   requireRange('heapBytes', options.heapBytes, 4096, 0x70000000);
+  requireRange('grantFrames', options.grantFrames, 1, 64);
+  requireRange('grantMappings', options.grantMappings, 1, 65536);
   const { entries, ways, pwc2m, pwc1g, pwc512g, contexts } = options.caches;
   requirePower('iotlb.entries', entries, 32768);
   requirePower('iotlb.ways', ways, entries);
@@ -67,6 +73,12 @@ export function checkOptions(options: LayoutOptions): void {
   requirePower('pwc1g', pwc1g, 32768);
   requirePower('pwc512g', pwc512g, 32768);
   requirePower('contexts', contexts, 32768);
+}
+
+/** Bytes of a domain's grant block, see GrantBlock. */
+export function grantBlockSize(grantFrames: number): number {
+  const words = grantFrames + Math.ceil(grantFrames / 8) + grantFrames * GrantEntry.V1_PER_PAGE;
+  return GrantBlock.FRAME_LIST + words * 4;
 }
 
 /**
@@ -101,12 +113,20 @@ export function layOut(options: LayoutOptions, cacheBytes: (entries: number) => 
   pool(State.POOL_PWC_512G, cacheBytes(options.caches.pwc512g));
   pool(State.POOL_CONTEXT_CACHE, cacheBytes(options.caches.contexts));
   pool(State.POOL_TABLE_FRAMES, options.tableFrames * 4);
+  const { domains, grantFrames, grantMappings } = options;
+  pool(State.POOL_EVENTS, domains * StateSize.EVENT_BLOCK);
+  pool(State.POOL_GRANTS, domains * grantBlockSize(grantFrames));
+  pool(State.POOL_MAPTRACK, domains * grantMappings * StateSize.MAPTRACK_ENTRY);
+  // each mapping keeps at most one grant in use
+  pool(State.POOL_ACTIVE, domains * grantMappings * StateSize.ACTIVE_GRANT);
+  pool(State.POOL_IOMEM, domains * StateSize.IOMEM_BLOCK);
   pool(State.POOL_HEAP, options.heapBytes);
   const size = (at + 4095) & ~4095;
   words.push(
     [State.MAGIC, Abi.MAGIC], [State.ABI_VERSION, Abi.VERSION], [State.SIZE, size], [State.FRAMES, options.frames],
     [State.PAGES_COUNT, radixPages], [State.TABLE_FRAMES_COUNT, options.tableFrames],
     [State.HEAP_SIZE, options.heapBytes], [State.DOMAIN_LIMIT, options.domains],
+    [State.GRANT_FRAMES_LIMIT, grantFrames], [State.MAPTRACK_LIMIT, grantMappings],
     // 256-byte payloads, 512-byte reads: what the cost model's link has
     [State.MPS_SHIFT, 8], [State.MRRS_SHIFT, 9],
   );

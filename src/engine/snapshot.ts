@@ -48,7 +48,10 @@ const CACHES: Shape = { fields: {
 } };
 const DOCUMENT: Shape = { fields: {
   schemaVersion: 'whole', abiVersion: 'whole', engineHash: 'text',
-  options: { fields: { frames: 'whole', domains: 'whole', tableFrames: 'whole', heapBytes: 'whole', caches: CACHES } },
+  options: { fields: {
+    frames: 'whole', domains: 'whole', tableFrames: 'whole', heapBytes: 'whole', grantFrames: 'whole',
+    grantMappings: 'whole', caches: CACHES,
+  } },
   stateHash: 'text', ramHash: 'text', ramPages: { each: { tuple: ['whole', 'whole'] } },
   heapFree: { each: { fields: { off: 'whole', size: 'whole' } } },
   windows: { each: { fields: { firstMfn: 'whole', frames: 'whole', kind: 'text', readOnly: 'flag' } } },

@@ -12,7 +12,7 @@ import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 
 export const DIGEST_SECTIONS = [
   'domains', 'frames', 'holds', 'rights', 'ports', 'decode', 'guestMaps', 'mappings', 'contexts', 'config',
-  'interrupts', 'pools',
+  'interrupts', 'events', 'grants', 'pools',
 ] as const;
 
 export type DigestSectionName = (typeof DIGEST_SECTIONS)[number];
@@ -103,6 +103,10 @@ function owner(domid: number): string {
   return domid === DomId.NONE ? 'nobody' : domid === DomId.XEN ? 'the hypervisor' : `domain ${domid}`;
 }
 
+const KIND_NAMES: Record<number, string> = {
+  [FrameKind.XEN_TABLE]: ', table', [FrameKind.XEN_SHARED]: ', grant table', [FrameKind.XEN_STATUS]: ', status of grants',
+};
+
 function frames(reader: Reader, owners: Entries, holds: Entries): void {
   const pool = reader.word(State.POOL_FRAMES);
   for (let mfn = 0; mfn < reader.engine.frames; mfn++) {
@@ -110,7 +114,7 @@ function frames(reader: Reader, owners: Entries, holds: Entries): void {
     const word = reader.word(record);
     const [domid, kind] = [word & 0xffff, word >>> 16];
     if (domid !== DomId.NONE || kind !== FrameKind.RAM) {
-      owners.set(`frame ${hex(mfn)}`, `${owner(domid)}${kind === FrameKind.XEN_TABLE ? ', table' : ''}`);
+      owners.set(`frame ${hex(mfn)}`, `${owner(domid)}${KIND_NAMES[kind] ?? ''}`);
     }
     const refs = reader.word(record + FrameRecord.REFS);
     if (refs !== 0) holds.set(`frame ${hex(mfn)}`, `${refs} mapping${refs === 1 ? '' : 's'}`);
@@ -271,8 +275,29 @@ function interrupts(reader: Reader, hypervisor: Hypervisor, entries: Entries): v
     if (low === 0 && high === 0) continue;
     entries.set(`${reader.function(fn)} vectors pending`, `${high.toString(16)} ${low.toString(16)}`);
   }
-  for (const { vector, domid, port, routing } of hypervisor.save().vectors) {
+  for (const { vector, domid, port, routing } of hypervisor.vectors) {
     entries.set(`vector ${hex(vector)}`, `domain ${domid}, event ${port}, from ${formatBdf(bdfOf(routing))}`);
+  }
+}
+
+/** Ports that are open, and INTx lines that are bound. */
+function events(hypervisor: Hypervisor, entries: Entries): void {
+  for (const domain of hypervisor.domains) {
+    for (const [port, text] of hypervisor.events.open(domain)) entries.set(`domain ${domain.domid} port ${port}`, text);
+  }
+}
+
+/** Tables, grants in use, and mappings of others' grants. */
+function grants(hypervisor: Hypervisor, entries: Entries): void {
+  for (const domain of hypervisor.domains) {
+    if (domain.kind === 'native') continue;
+    const name = `domain ${domain.domid}`;
+    const table = [hypervisor.grants.frames(domain), hypervisor.grants.frames(domain, true)];
+    entries.set(`${name} table`, table.map((mfns) => ranges(mfns)).join(', status '));
+    for (const { handle, ref, mfn } of hypervisor.grants.mapped(domain)) {
+      entries.set(`${name} handle ${handle}`, `reference ${ref}, frame ${hex(mfn)}`);
+    }
+    for (const ref of hypervisor.grants.refsInUse(domain)) entries.set(`${name} reference ${ref}`, 'in use');
   }
 }
 
@@ -282,6 +307,7 @@ function pools(reader: Reader, hypervisor: Hypervisor, entries: Entries): void {
   entries.set('radix pages free', String(reader.word(State.PAGES_FREE)));
   entries.set('frames for IOMMU tables free', String(reader.word(State.TABLE_FRAMES_FREE)));
   entries.set('frames free', String(hypervisor.freePages));
+  entries.set('frames held of domains that are no more', String(hypervisor.heldPages));
   entries.set('heap bytes free', String(engine.heap.free.reduce((sum, { size }) => sum + size, 0)));
   entries.set('functions', String(reader.functions().length));
 }
@@ -309,6 +335,8 @@ export function machineDigest(engine: Engine, hypervisor: Hypervisor): Digest {
   contexts(reader, hypervisor, sections.contexts, sections.interrupts);
   config(reader, sections.config);
   interrupts(reader, hypervisor, sections.interrupts);
+  events(hypervisor, sections.events);
+  grants(hypervisor, sections.grants);
   pools(reader, hypervisor, sections.pools);
   return Object.fromEntries(DIGEST_SECTIONS.map((name) => {
     const sorted = [...sections[name]].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,9 +1,10 @@
 import { Msi, Msix, Pci, PciBar, PciCap, PciCommand } from '../../assembly/spec/pci';
+import { Evtchn } from '../../assembly/spec/xen';
 import type { DriverTimer, Guest, Width } from '../drivers/guest';
 import type { Engine } from '../engine/index';
 import { PortcullisError } from '../errors';
 import { type ConfigAccess, configByPorts, machinePorts } from '../pci/access';
-import { type Domain, EVTCHN_PENDING, SHARED_INFO_PFN, guestPage } from '../xen/hypervisor/domain';
+import { type Domain, NO_FRAME, SHARED_INFO_PFN, guestPage } from '../xen/hypervisor/domain';
 import { HypercallError } from '../xen/hypervisor/errors';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 
@@ -58,7 +59,7 @@ export class DomainGuest implements Guest {
     while (this.#taken.has(this.#next)) this.#next++;
     const first = this.#next;
     for (let pfn = first; pfn < first + count; pfn++) {
-      if (pfn >= this.domain.p2m.length || this.#taken.has(pfn)) {
+      if (pfn >= this.domain.p2m.length || this.#taken.has(pfn) || this.domain.p2m[pfn] === NO_FRAME) {
         throw new PortcullisError('GUEST_MEMORY', `domain ${this.domain.domid} has ${this.domain.p2m.length} pages, and no `
           + `${count} of them are free together; create it with more memory`, { domid: this.domain.domid, count });
       }
@@ -82,7 +83,7 @@ export class DomainGuest implements Guest {
     const page = Math.floor(va / PAGE);
     const pfn = this.domain.kind === 'native' ? page - (this.domain.p2m[0] as number) : page;
     const mfn = this.domain.p2m[pfn];
-    if (mfn === undefined) {
+    if (mfn === undefined || mfn === NO_FRAME) {
       throw new PortcullisError('GUEST_MEMORY', `0x${va.toString(16)} is not memory of domain ${this.domain.domid}`, { va });
     }
     return mfn * PAGE + (va % PAGE);
@@ -173,12 +174,17 @@ export class DomainGuest implements Guest {
   }
 
   takeEvent(port: number): boolean {
-    const page = this.engine.frame(this.domain.p2m[SHARED_INFO_PFN] as number);
-    const byte = EVTCHN_PENDING + (port >> 3);
-    const bit = 1 << (port & 7);
-    const pending = ((page[byte] as number) & bit) !== 0;
-    page[byte] = (page[byte] as number) & ~bit;
-    return pending;
+    return this.engine.exports.eventTake(this.slot, port) === 1;
+  }
+
+  /** Binds the line that the function's INTx pin leads to; `endIntx` after each event, or it does not come again. */
+  enableIntx(routing: number): { pirq: number; port: number } {
+    const pirq = this.config(routing).read(Pci.INTERRUPT_LINE, 1);
+    return { pirq, port: this.#hypervisor.events.bindPirq(this.domain.domid, pirq, Evtchn.WILL_SHARE) };
+  }
+
+  endIntx(pirq: number): void {
+    this.#hypervisor.endInterrupt(this.domain.domid, pirq);
   }
 
   wait(ns = 0): void {

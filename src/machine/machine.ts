@@ -137,6 +137,8 @@ export class Machine {
     const resolved = resolveDescription(description, known);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
+      // Xen's default of a table, and persistent grants of a few disks
+      grantFrames: 64, grantMappings: 2048,
       ...(host.memory === undefined ? {} : { memory: host.memory }),
       ...(host.state === undefined ? {} : { state: host.state }),
       ...(host.ram === undefined ? {} : { ram: host.ram }),

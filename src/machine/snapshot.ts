@@ -10,6 +10,7 @@ import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import type { EnumeratedFunction } from '../pci/enumerate';
 import { type HypervisorDocument, HYPERVISOR_SHAPE } from '../xen/hypervisor/document';
+import { NO_FRAME } from '../xen/hypervisor/domain';
 import { type MachineDescription, type Models, type ResolvedDescription, resolveDescription } from './description';
 import type { GuestDocument } from './guest';
 
@@ -127,11 +128,11 @@ export function checkAgainstState({ state, document }: MachineSnapshot, models: 
       || word(record + DomainRecord.DOMID) !== domid) {
       contradiction(`domain ${domid} ("${name}") is not in its state`, { domid, slot });
     }
-    if (p2m.some((mfn) => mfn >= frames)) contradiction(`domain ${domid} has a frame beyond RAM`, { domid });
+    if (p2m.some((mfn) => mfn >= frames && mfn !== NO_FRAME)) contradiction(`domain ${domid} has a frame beyond RAM`, { domid });
   }
-  if (hypervisor.free.some((mfn) => mfn >= frames)) contradiction('a free frame is beyond RAM', {});
+  if ([...hypervisor.free, ...hypervisor.held].some((mfn) => mfn >= frames)) contradiction('a free frame is beyond RAM', {});
   const known = new Set(hypervisor.domains.map(({ domid }) => domid));
-  for (const { domid } of [...hypervisor.vectors, ...document.guests]) {
+  for (const { domid } of document.guests) {
     if (!known.has(domid)) contradiction(`something belongs to domain ${domid}, which it does not have`, { domid });
   }
   if (!known.has(0)) contradiction('it has no first domain', {});

@@ -33,8 +33,8 @@ test('a digest is plain data, and of two machines made alike it is the same', as
   assert.equal(a, b);
   assert.equal(difference(a, b), []);
   for (const name of DIGEST_SECTIONS) {
-    // nothing is assigned, mapped or asserted yet
-    const empty = ['holds', 'mappings', 'contexts', 'interrupts'].includes(name);
+    // nothing is assigned, mapped, bound or asserted yet
+    const empty = ['holds', 'mappings', 'contexts', 'interrupts', 'events'].includes(name);
     assert.is(Object.keys(a[name].entries).length === 0, empty, name);
   }
 });

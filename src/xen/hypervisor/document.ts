@@ -18,7 +18,6 @@ export interface DomainDocument {
   assigned: number[];
   ioMapped: Array<[page: number, mfn: number]>;
   nextMapPage: number;
-  nextPort: number;
 }
 
 export interface IommuDocument {
@@ -33,7 +32,8 @@ export interface HypervisorDocument {
   domains: DomainDocument[];
   /** Frames that are free, in the order of the list. */
   free: number[];
-  vectors: Array<{ vector: number; domid: number; port: number; routing: number }>;
+  /** Frames given back that somebody still held. */
+  held: number[];
   functions: Array<[routing: number, fn: number]>;
   nextDomid: number;
   iommu?: IommuDocument;
@@ -46,10 +46,10 @@ export const HYPERVISOR_SHAPE: Shape = { fields: {
     slot: 'whole', domid: 'whole', name: 'text', kind: 'text', p2m: { each: 'whole' },
     iomem: PAIRS, ioport: PAIRS, irq: PAIRS,
     io: { optional: { fields: { slot: 'whole', did: 'whole', translation: 'text' } } },
-    assigned: { each: 'whole' }, ioMapped: PAIRS, nextMapPage: 'whole', nextPort: 'whole',
+    assigned: { each: 'whole' }, ioMapped: PAIRS, nextMapPage: 'whole',
   } } },
   free: { each: 'whole' },
-  vectors: { each: { fields: { vector: 'whole', domid: 'whole', port: 'whole', routing: 'whole' } } },
+  held: { each: 'whole' },
   functions: PAIRS,
   nextDomid: 'whole',
   iommu: { optional: { fields: { root: 'whole', interrupts: 'whole', contexts: PAIRS, interruptOwners: PAIRS } } },
@@ -57,11 +57,11 @@ export const HYPERVISOR_SHAPE: Shape = { fields: {
 
 export function domainDocument(domain: Domain): DomainDocument {
   const ranges = (set: RangeSet): Ranges => set.ranges.map(([first, last]) => [first, last]);
-  const { slot, domid, name, kind, io, nextMapPage, nextPort } = domain;
+  const { slot, domid, name, kind, io, nextMapPage } = domain;
   return {
     slot, domid, name, kind, p2m: [...domain.p2m],
     iomem: ranges(domain.iomem), ioport: ranges(domain.ioport), irq: ranges(domain.irq),
-    ...(io && { io: { ...io } }), assigned: [...domain.assigned], ioMapped: [...domain.ioMapped], nextMapPage, nextPort,
+    ...(io && { io: { ...io } }), assigned: [...domain.assigned], ioMapped: [...domain.ioMapped], nextMapPage,
   };
 }
 

@@ -17,7 +17,7 @@ export interface Domain {
   readonly domid: number;
   readonly name: string;
   readonly kind: DomainKind;
-  /** Machine frame of each page: the P2M. */
+  /** Machine frame of each page, or NO_FRAME: the P2M. */
   readonly p2m: Uint32Array;
   readonly iomem: RangeSet;
   readonly ioport: RangeSet;
@@ -30,9 +30,20 @@ export interface Domain {
   readonly ioMapped: Map<number, number>;
   /** First guest page that nothing is mapped at: I/O memory goes there. */
   nextMapPage: number;
-  /** Event channel ports handed out. */
-  nextPort: number;
 }
+
+/** The domains that there are, for the parts of the hypervisor. */
+export interface DomainTable {
+  readonly domains: Domain[];
+  /** Throws ESRCH for an id that no domain has. */
+  domain(domid: number): Domain;
+}
+
+/** A page of the P2M that has no frame: given back, or given away. */
+export const NO_FRAME = 0xffffffff;
+
+/** The domain that may do to others what they may do to themselves. */
+export const CONTROL_DOMAIN = 0;
 
 /** Guest page number that a page of the domain is mapped at: the machine's one OS sees machine frames. */
 export function guestPage(domain: Domain, pfn: number): number {

@@ -1,7 +1,10 @@
 import { PortcullisError } from '../../errors';
 
 /** Error numbers of Xen's hypercalls (public/errno.h), as negative results of a hypercall. */
-export const ERRNO = { EPERM: 1, ESRCH: 3, ENXIO: 6, ENOMEM: 12, EBUSY: 16, EEXIST: 17, ENODEV: 19, EINVAL: 22, ENOSYS: 38 } as const;
+export const ERRNO = {
+  EPERM: 1, ENOENT: 2, ESRCH: 3, ENXIO: 6, ENOMEM: 12, EACCES: 13, EFAULT: 14, EBUSY: 16, EEXIST: 17, ENODEV: 19,
+  EINVAL: 22, ENOSPC: 28, ERANGE: 34, ENOSYS: 38,
+} as const;
 
 export type Errno = keyof typeof ERRNO;
 
@@ -13,5 +16,15 @@ export class HypercallError extends PortcullisError {
     super(errno, message, { ...fields, errno: ERRNO[errno] });
     this.name = 'HypercallError';
     this.errno = ERRNO[errno];
+  }
+}
+
+/** What a hypercall gives: the call's own result, or minus the number of the error that refused it. */
+export function resultOf(call: () => number | void): number {
+  try {
+    return call() ?? 0;
+  } catch (error) {
+    if (error instanceof HypercallError) return -error.errno;
+    throw error;
   }
 }

@@ -1,23 +1,23 @@
 import { DomId, Machine, MapEntry } from '../../../assembly/spec/machine';
-import { DomainFlag, DomainRecord, FrameKind, FunctionRecord, IoDomainRecord, State, StateSize } from '../../../assembly/spec/state';
+import {
+  DomainFlag, DomainRecord, FrameKind, FunctionRecord, IoDomainRecord, IomemBlock, State, StateSize,
+} from '../../../assembly/spec/state';
 import { Pci, PciCommand } from '../../../assembly/spec/pci';
 import { type Engine, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import { bdfOf, formatBdf } from '../../pci/bdf';
-import { type Domain, type DomainKind, EVTCHN_PENDING, SHARED_INFO_PFN, type Translation, guestPage } from './domain';
+import { type Domain, type DomainKind, NO_FRAME, type Translation, guestPage } from './domain';
 import { type HypervisorDocument, domainDocument, domainFrom } from './document';
 import { HypercallError } from './errors';
+import { EventChannels } from './event-channels';
+import { FrameStock } from './frame-stock';
+import { grantTableOp } from './grant-op';
+import { GrantTables } from './grant-table';
 import { IommuDriver, VTD_MFN } from './iommu';
+import { DomainMemory } from './memory';
+import { type DomainOptions, checkDomainOptions } from './options';
+import { Pirqs, type VectorTarget } from './pirqs';
 import { RangeSet } from './rangeset';
-
-export interface DomainOptions {
-  name: string;
-  kind: DomainKind;
-  /** Pages of 4 KiB. */
-  pages: number;
-}
-
-const FIRST_VECTOR = 0x30;
 
 /** Frames at the bottom of RAM that belong to no domain: 2 MiB. */
 export const FIRMWARE_FRAMES = 512;
@@ -30,8 +30,11 @@ export class Hypervisor {
   readonly engine: Engine;
   readonly iommu: IommuDriver | undefined;
   readonly #domains = new Map<number, Domain>();
-  readonly #free: number[];
-  readonly #vectors = new Map<number, { domid: number; port: number; routing: number }>();
+  readonly events: EventChannels;
+  readonly grants: GrantTables;
+  readonly #stock: FrameStock;
+  readonly #memory: DomainMemory;
+  readonly #pirqs: Pirqs;
   readonly #functions = new Map<number, number>();
   #nextDomid = 0;
 
@@ -42,30 +45,37 @@ export class Hypervisor {
   constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean },
     saved?: HypervisorDocument) {
     this.engine = engine;
-    this.#free = [];
+    const free = saved === undefined ? this.#unowned(options) : [...saved.free];
+    this.#stock = new FrameStock(engine, free, saved?.held);
+    this.#pirqs = new Pirqs(engine, this);
+    this.events = new EventChannels(engine, this, this.#pirqs);
+    this.#memory = new DomainMemory(engine, this.#stock, (did) => this.iommu?.flushDomain(did));
+    this.grants = new GrantTables(engine, this, this.#stock, this.#memory);
     if (saved !== undefined) {
       for (const domain of saved.domains) this.#domains.set(domain.domid, domainFrom(domain));
-      for (const mfn of saved.free) this.#free.push(mfn);
-      for (const { vector, ...target } of saved.vectors) this.#vectors.set(vector, target);
       for (const [routing, fn] of saved.functions) this.#functions.set(routing, fn);
       this.#nextDomid = saved.nextDomid;
       this.iommu = saved.iommu && new IommuDriver(engine, saved.iommu);
       return;
     }
+    this.iommu = options.iommu ? new IommuDriver(engine) : undefined;
+  }
+
+  #unowned({ seed, scattered }: { seed: number; scattered: boolean }): number[] {
+    const free: number[] = [];
     // the first frames stay nobody's, as firmware keeps them: a zero descriptor hits nothing of a domain, and the
     // machine's one OS begins at a superpage
-    for (let mfn = engine.frames - 1; mfn >= FIRMWARE_FRAMES; mfn--) {
-      if (engine.exports.frameOwner(mfn) === DomId.NONE) this.#free.push(mfn);
+    for (let mfn = this.engine.frames - 1; mfn >= FIRMWARE_FRAMES; mfn--) {
+      if (this.engine.exports.frameOwner(mfn) === DomId.NONE) free.push(mfn);
     }
-    if (options.scattered) new Random(options.seed).shuffle(this.#free);
-    this.iommu = options.iommu ? new IommuDriver(engine) : undefined;
+    if (scattered) new Random(seed).shuffle(free);
+    return free;
   }
 
   /** What is known here and not in the engine's state, as plain data. */
   save(): HypervisorDocument {
     return {
-      domains: this.domains.map(domainDocument), free: [...this.#free],
-      vectors: [...this.#vectors].map(([vector, target]) => ({ vector, ...target })),
+      domains: this.domains.map(domainDocument), ...this.#stock.save(),
       functions: [...this.#functions], nextDomid: this.#nextDomid,
       ...(this.iommu && { iommu: this.iommu.save() }),
     };
@@ -84,16 +94,27 @@ export class Hypervisor {
   }
 
   get freePages(): number {
-    return this.#free.length;
+    this.#stock.reap();
+    return this.#stock.size;
+  }
+
+  /** Frames of domains that are no more, which others still hold. */
+  get heldPages(): number {
+    this.#stock.reap();
+    return this.#stock.held;
   }
 
   createDomain(options: DomainOptions): Domain {
     this.engine.host.requireOutside('call the hypervisor');
     const { exports } = this.engine;
-    if (!Number.isInteger(options.pages) || options.pages < 1 || options.pages > this.#free.length) {
-      throw new HypercallError('ENOMEM', `domain "${options.name}" wants ${options.pages} pages of 4 KiB; `
-        + `${this.#free.length} are free`, { pages: options.pages, free: this.#free.length });
+    const free = this.freePages;
+    // one more is the first frame of its grant table
+    const besides = options.kind === 'native' || options.maxGrantFrames === 0 ? 0 : 1;
+    if (!Number.isInteger(options.pages) || options.pages < 1 || options.pages + besides > free) {
+      throw new HypercallError('ENOMEM', `domain "${options.name}" wants ${options.pages} pages of 4 KiB`
+        + `${besides === 0 ? '' : ' and one for its grant table'}; ${free} are free`, { pages: options.pages, free });
     }
+    checkDomainOptions(this.engine, options);
     const domid = this.#nextDomid;
     let slot = 0;
     while (this.domains.some((domain) => domain.slot === slot)) slot++;
@@ -105,10 +126,10 @@ export class Hypervisor {
     const domain: Domain = {
       slot, domid, name: options.name, kind: options.kind, p2m: new Uint32Array(options.pages),
       iomem: new RangeSet(), ioport: new RangeSet(), irq: new RangeSet(), io: undefined, assigned: new Set(),
-      ioMapped: new Map(), nextMapPage: 0xf0000, nextPort: 1,
+      ioMapped: new Map(), nextMapPage: 0xf0000,
     };
     for (let pfn = 0; pfn < options.pages; pfn++) {
-      const mfn = this.#free.pop() as number;
+      const mfn = this.#stock.take() as number;
       domain.p2m[pfn] = mfn;
       exports.frameAssign(mfn, domid, FrameKind.RAM);
       this.engine.setWord(this.engine.word(State.POOL_M2P) + mfn * 4, pfn);
@@ -117,6 +138,8 @@ export class Hypervisor {
     }
     this.#domains.set(domid, domain);
     this.#nextDomid++;
+    this.events.create(domain, options.vcpus ?? 1, options.maxEventPort);
+    if (domain.kind !== 'native') this.grants.create(domain, options.maxGrantFrames, options.maxGrantMappings);
     return domain;
   }
 
@@ -125,12 +148,19 @@ export class Hypervisor {
     const domain = this.domain(domid);
     for (const routing of [...domain.assigned]) this.deassignDevice(domid, routing);
     this.#dropIoDomain(domain);
+    this.events.destroy(domain);
+    if (domain.kind !== 'native') this.grants.destroy(domain);
+    this.engine.setWord(this.#iomemOff(domain) + IomemBlock.COUNT, 0);
     this.engine.exports.domainDestroy(domain.slot);
-    for (const mfn of domain.p2m) {
-      // a frame that something still holds stays out of use: it would be reachable
-      if (this.engine.exports.frameAssign(mfn, DomId.NONE, FrameKind.RAM) === 0) this.#free.push(mfn);
-    }
+    for (const mfn of domain.p2m) if (mfn !== NO_FRAME) this.#stock.give(mfn);
     this.#domains.delete(domid);
+    // what the domain held of others' that are no more
+    this.#stock.reap();
+  }
+
+  /** XENMEM_decrease_reservation: pages of a domain go back; answers how many, up to the first that is in use. */
+  decreaseReservation(domid: number, pages: readonly number[]): number {
+    return this.#memory.decrease(this.domain(domid), pages);
   }
 
   #map(domain: Domain, page: number, kind: MapEntry, mfn: number, writable: boolean): void {
@@ -155,8 +185,27 @@ export class Hypervisor {
         `frames 0x${firstMfn.toString(16)} and ${count - 1} more hold the enhanced config space, `
         + 'through which any device could be reached; only the first domain may have it', { domid, firstMfn, count });
     }
-    if (allow) domain.iomem.add(firstMfn, firstMfn + count - 1);
-    else domain.iomem.remove(firstMfn, firstMfn + count - 1);
+    const last = firstMfn + count - 1;
+    const next = new RangeSet(domain.iomem.ranges);
+    if (allow) next.add(firstMfn, last);
+    else next.remove(firstMfn, last);
+    if (next.ranges.length > IomemBlock.LIMIT) {
+      throw new HypercallError('ENOMEM', `domain ${domid} would have ${next.ranges.length} ranges of I/O memory; `
+        + `${IomemBlock.LIMIT} are possible`, { domid });
+    }
+    if (allow) domain.iomem.add(firstMfn, last);
+    else domain.iomem.remove(firstMfn, last);
+    // for the data plane, which asks when I/O memory is granted on
+    const block = this.#iomemOff(domain);
+    domain.iomem.ranges.forEach(([low, high], i) => {
+      this.engine.setWord(block + IomemBlock.RANGES + i * 8, low);
+      this.engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
+    });
+    this.engine.setWord(block + IomemBlock.COUNT, domain.iomem.ranges.length);
+  }
+
+  #iomemOff(domain: Domain): number {
+    return this.engine.word(State.POOL_IOMEM) + domain.slot * StateSize.IOMEM_BLOCK;
   }
 
   /** XEN_DOMCTL_ioport_permission: takes effect at the next access. */
@@ -174,7 +223,11 @@ export class Hypervisor {
   irqPermission(domid: number, irq: number, allow: boolean): void {
     const domain = this.domain(domid);
     if (allow) domain.irq.add(irq, irq);
-    else domain.irq.remove(irq, irq);
+    else {
+      domain.irq.remove(irq, irq);
+      // a right that is gone delivers nothing more (XSA-46)
+      if (irq < Machine.INTX_LINES) this.events.releasePirq(domain, irq);
+    }
   }
 
   /** XEN_DOMCTL_memory_mapping: I/O memory into an HVM guest's map; the domain must have the right to it. */
@@ -204,7 +257,10 @@ export class Hypervisor {
     if (mfn < this.engine.frames) {
       const record = this.engine.word(State.POOL_FRAMES) + mfn * StateSize.FRAME_RECORD;
       const word = this.engine.word(record);
-      if ((word & 0xffff) !== domid || word >>> 16 !== FrameKind.RAM) {
+      const kind = word >>> 16;
+      // its grant table is a domain's to map, the status of it for reading
+      const own = kind === FrameKind.RAM || kind === FrameKind.XEN_SHARED || (kind === FrameKind.XEN_STATUS && !writable);
+      if ((word & 0xffff) !== domid || !own) {
         throw new HypercallError('EPERM', `machine frame ${mfn} is not domain ${domid}'s: owner ${word & 0xffff}`, { domid, mfn });
       }
       this.#map(domain, page, MapEntry.RAM, mfn, writable);
@@ -229,8 +285,13 @@ export class Hypervisor {
   unmapIoMemory(domid: number, firstMfn: number, count: number): void {
     const domain = this.domain(domid);
     for (const [page, mfn] of [...domain.ioMapped]) {
-      if (mfn >= firstMfn && mfn < firstMfn + count) this.#unmap(domain, page);
+      if (mfn < firstMfn || mfn >= firstMfn + count) continue;
+      // a grant may have been mapped over it since
+      const entry = this.engine.exports.guestMapGet(domain.slot, page) >>> 0;
+      if (entry >>> MapEntry.KIND_SHIFT === MapEntry.MMIO && (entry & MapEntry.MFN_MASK) === mfn) this.#unmap(domain, page);
+      else domain.ioMapped.delete(page);
     }
+    this.engine.exports.grantsWithdraw(domain.slot, firstMfn, firstMfn + count - 1);
   }
 
   // ---- devices
@@ -309,6 +370,10 @@ export class Hypervisor {
       for (let pfn = 0; pfn < domain.p2m.length;) {
         const mfn = domain.p2m[pfn] as number;
         let run = 1;
+        if (mfn === NO_FRAME) {
+          pfn++;
+          continue;
+        }
         while (pfn + run < domain.p2m.length && domain.p2m[pfn + run] === mfn + run) run++;
         const first = domain.kind === 'hvm' ? pfn : mfn;
         const done = exports.ioMap(io.slot, first, mfn, run, 3);
@@ -318,6 +383,15 @@ export class Hypervisor {
             + 'create the machine with more iommuFrames', { status: done });
         }
         pfn += run;
+      }
+    }
+    if (translation === 'own-frames' && domain.kind === 'pv') {
+      try {
+        this.grants.setIoDomain(domain, io.slot);
+      } catch (error) {
+        this.grants.setIoDomain(domain, undefined);
+        exports.ioDomainDestroy(io.slot);
+        throw error;
       }
     }
     domain.io = io;
@@ -344,6 +418,7 @@ export class Hypervisor {
 
   #dropIoDomain(domain: Domain): void {
     if (domain.io === undefined) return;
+    this.grants.setIoDomain(domain, undefined);
     this.iommu?.flushDomain(domain.io.did);
     this.engine.exports.ioDomainDestroy(domain.io.slot);
     this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN, 0);
@@ -362,50 +437,71 @@ export class Hypervisor {
     this.engine.exports.configWrite(fn, Pci.COMMAND, 2, this.engine.exports.configRead(fn, Pci.COMMAND, 2) & ~PciCommand.MASTER);
     this.iommu?.block(routing);
     this.iommu?.releaseInterrupts(routing);
-    for (const [vector, target] of [...this.#vectors]) {
-      if (target.routing === routing && target.domid === domid) this.#vectors.delete(vector);
+    for (const target of this.vectors) {
+      if (target.routing !== routing || target.domid !== domid) continue;
+      this.events.releasePirq(domain, target.pirq);
+      this.#pirqs.unmapMessage(target.vector);
     }
     if (domain.assigned.size === 0) this.#dropIoDomain(domain);
   }
 
   // ---- interrupts
 
+  /** Vectors that domains have for the messages of their devices. */
+  get vectors(): VectorTarget[] {
+    return this.#pirqs.vectors;
+  }
+
   /**
-   * Binds a new vector to an event channel of the domain, and answers what to write into the function's MSI
-   * address and data. With an IOMMU the message is remapped and only this function may send it.
+   * PHYSDEVOP_map_pirq for a message: a vector and the domain's number for it, which the guest binds to an event
+   * channel, and what to write into the function's MSI address and data. With an IOMMU the message is remapped and only
+   * this function may send it.
    */
-  bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
+  mapMsi(domid: number, routing: number): { vector: number; pirq: number; address: number; data: number } {
     const domain = this.domain(domid);
     if (!domain.assigned.has(routing)) {
       throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
     }
-    let vector = FIRST_VECTOR;
-    while (this.#vectors.has(vector)) vector++;
-    if (vector > 0xef) throw new HypercallError('ENOMEM', 'no interrupt vector is left (0x30 to 0xef)');
-    const port = domain.nextPort++;
-    this.#vectors.set(vector, { domid, port, routing });
-    if (this.iommu !== undefined) return { vector, port, ...this.iommu.remapInterrupt(routing, vector, 0) };
-    return { vector, port, address: 0xfee00000, data: vector };
+    const { vector, pirq } = this.#pirqs.mapMessage(domain, routing);
+    if (this.iommu === undefined) return { vector, pirq, address: 0xfee00000, data: vector };
+    try {
+      return { vector, pirq, ...this.iommu.remapInterrupt(routing, vector, 0) };
+    } catch (error) {
+      this.#pirqs.unmapMessage(vector);
+      throw error;
+    }
   }
 
-  /** Sets the pending bit of each message that has come; one for a vector that nobody has is counted. */
+  /** `mapMsi`, and an event channel of the domain bound to it; both go with the device. */
+  bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
+    const { vector, pirq, address, data } = this.mapMsi(domid, routing);
+    try {
+      return { vector, port: this.events.bindPirq(domid, pirq, 0, true), address, data };
+    } catch (error) {
+      this.#pirqs.unmapMessage(vector);
+      throw error;
+    }
+  }
+
+  /** PHYSDEVOP_eoi: an INTx line that is still asserted comes again; a message needs no end. */
+  endInterrupt(domid: number, pirq: number): void {
+    const domain = this.domain(domid);
+    const known = pirq >= Machine.INTX_LINES
+      ? this.vectors.some((target) => target.domid === domid && target.pirq === pirq)
+      : this.engine.exports.lineEnd(domain.slot, pirq) === 0;
+    if (!known) throw new HypercallError('EINVAL', `domain ${domid} has no interrupt ${pirq}`, { domid, pirq });
+  }
+
+  /** Messages that have come and lines that are asserted become events; a vector that nobody has is counted. */
   deliverInterrupts(): { delivered: number; spurious: number } {
     this.engine.host.requireOutside('call the hypervisor');
-    let [delivered, spurious] = [0, 0];
-    for (let message = this.engine.pollMessage(); message !== undefined; message = this.engine.pollMessage()) {
-      const target = this.#vectors.get(message.vector);
-      if (target === undefined) {
-        spurious++;
-        continue;
-      }
-      const domain = this.#domains.get(target.domid);
-      if (domain === undefined) continue;
-      const page = this.engine.frame(domain.p2m[SHARED_INFO_PFN] as number);
-      const byte = EVTCHN_PENDING + (target.port >> 3);
-      page[byte] = (page[byte] as number) | 1 << (target.port & 7);
-      delivered++;
-    }
-    return { delivered, spurious };
+    const counts = this.engine.exports.interruptsDeliver() >>> 0;
+    return { delivered: counts & 0xffff, spurious: counts >>> 16 };
+  }
+
+  /** Hypercall 20: 0 or a negative errno. */
+  grantTableOp(domid: number, cmd: number, address: number, count: number): number {
+    return grantTableOp(this.engine, this, this.grants, { domid, cmd, address, count });
   }
 }
 
