@@ -1,8 +1,8 @@
 // Checks against programs of other projects: what we write must be read by those who did not write it.
 //   node scripts/counterparts.mjs [WORD ...] [--summary-file FILE]
 // A program that is missing is installed if we may; if not, its check is skipped by name. To add a check, add an entry:
-// `check` gets the program's path and throws an Error that says what is wrong. It runs after `npm test`, so build/ is
-// up to date.
+// `check` gets the program's path and throws an Error that says what is wrong; what is no program has a `module`, the
+// file to look for. It runs after `npm test`, so build/ is up to date.
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -14,6 +14,7 @@ import { checkModels } from './lspci.mjs';
 import { countFrames } from './pcap.mjs';
 import { run } from './run.mjs';
 import { addTo, closingLine, exitCodeOf, newTally } from './test-results.mjs';
+import { checkPyxs, checkTools, PYXS } from './xenstore.mjs';
 
 const CAPTURE = 'assets/traffic.pcap.gz';
 
@@ -31,6 +32,21 @@ const CHECKS = [
     program: 'lspci',
     files: ['build/index.js', 'test/golden/lspci/host-bridge.txt'],
     check: checkModels,
+  },
+  {
+    name: 'the xenstore tools work with our store, several at once',
+    packages: ['xenstore-utils'],
+    program: 'xenstore-read',
+    files: ['build/cli.js'],
+    check: checkTools,
+  },
+  {
+    name: 'pyxs works with our xenstore',
+    packages: ['python3-pyxs'],
+    program: 'pyxs',
+    module: PYXS,
+    files: ['build/cli.js'],
+    check: () => checkPyxs('/usr/bin/python3'),
   },
 ];
 
@@ -51,11 +67,11 @@ async function tsharkFrames(tshark, file, ...filter) {
   return stdout.split('\n').filter((line) => /^\d+$/.test(line));
 }
 
-async function runCheck({ name, packages, program, files = [], check }) {
+async function runCheck({ name, packages, program, module, files = [], check }) {
   // What the project itself should have is no reason to skip, whether the program is there or not.
   const absent = files.filter((file) => !fs.existsSync(path.join(root, file)));
   if (absent.length > 0) return { failure: `${absent.join(', ')} is missing` };
-  const reason = await whyMissing(program, packages);
+  const reason = await whyMissing(program, packages, module && (() => fs.existsSync(module)));
   if (reason) return { skip: `${name}: ${reason}` };
   try {
     await check(findProgram(program));

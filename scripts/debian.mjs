@@ -22,9 +22,11 @@ async function apt(...args) {
   return code === 0;
 }
 
-/** Why the program is not there and cannot be installed, or undefined once it is there. */
-export async function whyMissing(program, packages) {
-  if (findProgram(program)) return undefined;
+/**
+ * Why the program is not there and cannot be installed, or undefined once it is there. `isThere` if it is no program.
+ */
+export async function whyMissing(program, packages, isThere = () => findProgram(program) !== undefined) {
+  if (isThere()) return undefined;
   const missing = `no ${program} here`;
   if (process.getuid?.() !== 0) return `${missing}, and only root may install ${packages.join(' ')}`;
   if (!findProgram('apt-get')) return `${missing}, and no apt-get to install ${packages.join(' ')}`;
@@ -33,5 +35,5 @@ export async function whyMissing(program, packages) {
   updated ??= apt('update');
   await updated;
   const installed = await apt('install', '--yes', '--no-install-recommends', ...packages);
-  return installed && findProgram(program) ? undefined : `${missing}, and installing ${packages.join(' ')} failed`;
+  return installed && isThere() ? undefined : `${missing}, and installing ${packages.join(' ')} failed`;
 }

@@ -6,70 +6,7 @@ import { bundleForNode } from './bundle.mjs';
 import { root } from './files.mjs';
 import { runNode } from './run.mjs';
 import { ensureBuilt, ensureInstalled, main, SetupError } from './setup.mjs';
-
-export const MUTANTS = [
-  {
-    guard: 'translation', file: 'assembly/dma/dma.ts',
-    find: 'if (load<u32>(b + State.IOMMU, IommuState.ENABLED) == 0) return busAddr;', replace: 'return busAddr;',
-    test: 'test/lab/cell.test.ts', fails: 'the same driver faults under every policy that translates',
-  },
-  {
-    guard: 'frame ownership', file: 'assembly/iommu/hypercall.ts',
-    find: 'if (!frameIsOwnRam(b, mfn + i, owner)) return refused(b, Status.REFUSED);', replace: '',
-    test: 'test/lab/cell.test.ts', fails: 'the guest cannot map, store to or DMA into what is not its own',
-  },
-  {
-    guard: 'port bitmap', file: 'assembly/gate/domains.ts',
-    find: 'return (have & wanted) == wanted;', replace: 'return true;',
-    test: 'test/gate/gate.test.ts', fails: 'none, at first',
-  },
-  {
-    guard: 'window check', file: 'assembly/memory/windows.ts',
-    find: 'if (within >= load<u32>(record, WindowRecord.FRAMES)) return 0;', replace: '',
-    test: 'test/contract/windows.test.ts', fails: 'e1000 leaves the same bytes on linear, file and message windows',
-  },
-  {
-    guard: 'Bus Master gate', file: 'assembly/dma/dma.ts',
-    find: 'return (flags & (FunctionFlag.BUS_MASTER | FunctionFlag.POWERED_DOWN)) == FunctionFlag.BUS_MASTER;',
-    replace: 'return true;',
-    test: 'test/dma/dma.test.ts', fails: 'without Bus Master nothing is read or written, and it is counted',
-  },
-  {
-    guard: 'private copy', file: 'assembly/devices/e1000/transmit.ts',
-    find: 'const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);',
-    replace: 'dmaRead(b, fn, descriptorAt(ringBase(block, E1000.TDBAL), head), E1000Txd.SIZE_OF, descriptor);\n'
-      + '  const command = <u32>load<u8>(descriptor, E1000Txd.COMMAND);',
-    test: 'test/contract/private-copy.test.ts', fails: 'a descriptor is fetched once, and its copy decides',
-  },
-  {
-    guard: 'budget', file: 'assembly/paths/service.ts',
-    find: 'if (spent >= limit || traceFull(b)) {', replace: 'if (traceFull(b)) {',
-    test: 'test/paths/service.test.ts', fails: 'a call of service ends with its budget, and the next one goes on',
-  },
-  {
-    guard: 'granted domain', file: 'assembly/ring/grant-entries.ts',
-    find: '(!mapping && type == Gtf.TRANSITIVE)) && head >> 16 == domid;', replace: '(!mapping && type == Gtf.TRANSITIVE));',
-    test: 'test/xen/grants/grants.test.ts', fails: 'every way to be refused, in the order that Xen asks',
-  },
-  {
-    guard: 'granted frame', file: 'assembly/ring/grant-entries.ts',
-    find: 'return frameIsOwnRam(b, mfn, load<u32>(record, DomainRecord.DOMID)) && framePtr', replace: 'return framePtr',
-    test: 'test/xen/grants/grants.test.ts',
-    fails: 'what an entry says decides, and each refusal has its status and changes nothing',
-  },
-  {
-    guard: 'unmapped grant', file: 'assembly/ring/grant-map.ts',
-    find: 'if (!withdrawn && entry != mapEntryOf(mfn, mmio, (flags & GntMap.READONLY) == 0)) return -GrantStatus.GENERAL_ERROR;',
-    replace: '',
-    test: 'test/xen/grants/grants.test.ts', fails: 'an unmap must name what is mapped: address, rights and bus address',
-  },
-  {
-    guard: 'event port of Xen', file: 'assembly/ring/events.ts',
-    find: 'if (load<u8>(record, PortRecord.STATE) & PortRecord.XEN) return refused(b);', replace: '',
-    test: 'test/xen/events/events.test.ts',
-    fails: 'a port that Xen keeps is not for the guest to touch, and takes events without it',
-  },
-];
+import { MUTANTS } from './mutants-list.mjs';
 
 /** Builds the engine without the guard; the path of its wasm. */
 async function build({ guard, file, find, replace }) {
@@ -97,10 +34,7 @@ async function failures(test, wasm) {
   return code === 0 ? [] : names.length > 0 ? names : ['(the whole file)'];
 }
 
-/** Whether this file is what Node was asked to run. */
-const isCommand = process.argv[1] !== undefined && path.resolve(process.argv[1]) === import.meta.filename;
-
-if (isCommand) main(async () => {
+main(async () => {
   ensureInstalled();
   ensureBuilt({ fast: true });
   let survived = 0;

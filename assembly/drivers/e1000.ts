@@ -1,6 +1,8 @@
-// The e1000 driver's per-packet part: take a packet in, send one out, clean up, refill. It touches nothing but the
-// guest's own memory and the bus addresses that dma_map gave; the doorbells are the caller's, through the gate.
+// The per-packet part of the drivers of e1000 and e1000e: take a packet in, send one out, clean up, refill. It touches
+// nothing but the guest's own memory and the bus addresses that dma_map gave; the doorbells are the caller's, through
+// the gate.
 import { E1000Rxd, E1000Txd } from '../spec/e1000';
+import { E1000eRxd } from '../spec/e1000e';
 import { DmaDirection, E1000Driver } from '../spec/driver';
 import { NO_BUS, dmaMap, dmaUnmap, guestPtr } from './dma-map';
 
@@ -77,15 +79,33 @@ export function e1000Receive(b: usize, d: usize): u32 {
   if (descriptor == 0) return 0;
   const status = <u32>load<u8>(descriptor, E1000Rxd.STATUS);
   if ((status & E1000Rxd.STATUS_DD) == 0) return 0;
+  const len = <u32>load<u16>(descriptor, E1000Rxd.LENGTH);
+  const good = (status & E1000Rxd.STATUS_EOP) != 0 && load<u8>(descriptor, E1000Rxd.ERRORS) == 0;
+  return bufferTaken(b, d, index, len, good);
+}
+
+/** The same with the extended descriptors of the 82574L, of which the device has written all 16 bytes. */
+export function e1000eReceive(b: usize, d: usize): u32 {
+  const index = load<u32>(d, E1000Driver.RX_CLEAN);
+  if (index == load<u32>(d, E1000Driver.RX_USE)) return 0;
+  const descriptor = descriptorPtr(b, d, load<u32>(d, E1000Driver.RX_RING_VA), index);
+  if (descriptor == 0) return 0;
+  const status = load<u32>(descriptor, E1000eRxd.STATUS);
+  if ((status & E1000eRxd.STATUS_DD) == 0) return 0;
+  const good = (status & E1000eRxd.STATUS_EOP) != 0 && status >> E1000eRxd.ERRORS_SHIFT == 0;
+  return bufferTaken(b, d, index, load<u16>(descriptor, E1000eRxd.LENGTH), good);
+}
+
+/** The buffer at `index`, in which the device says that there are `len` bytes, and whether the frame is good. */
+@inline
+function bufferTaken(b: usize, d: usize, index: u32, len: u32, good: bool): u32 {
   const size = load<u32>(d, E1000Driver.BUFFER_SIZE);
   const slot = d + E1000Driver.RX_SLOTS + (index << 4);
   const va = load<u32>(slot, 8);
   dmaUnmap(b, mapOf(b, d), load<u64>(slot), va, size, DmaDirection.FROM_DEVICE);
   store<u32>(d, next(index, load<u32>(d, E1000Driver.RX_COUNT)), E1000Driver.RX_CLEAN);
   // what the device wrote is checked like anything from outside
-  const len = <u32>load<u16>(descriptor, E1000Rxd.LENGTH);
-  const good = (status & E1000Rxd.STATUS_EOP) != 0 && load<u8>(descriptor, E1000Rxd.ERRORS) == 0
-    && len > 18 && len <= size;
+  good = good && len > 18 && len <= size;
   if (!good) store<u32>(d, load<u32>(d, E1000Driver.RX_ERRORS) + 1, E1000Driver.RX_ERRORS);
   store<u32>(d, good ? len - 4 : 0, E1000Driver.RECEIVED_LEN);
   return va;

@@ -41,6 +41,21 @@ export function messagePush(b: usize, source: u32, vector: u32, destination: u32
   return Status.OK;
 }
 
+/** Takes every message of a requester off the queue, and leaves the others in their order. Gives their number. */
+export function messagesTake(b: usize, requester: u32): u32 {
+  const queue = b + State.MESSAGES;
+  const tail = load<u32>(queue, Messages.TAIL);
+  let keep = load<u32>(queue, Messages.HEAD);
+  let taken: u32 = 0;
+  for (let i = keep; i != tail; i++) {
+    const entry = entryPtr(b, i);
+    if ((load<u32>(entry, Message.SOURCE) & 0xffff) == requester) taken++;
+    else v128.store(entryPtr(b, keep++), v128.load(entry));
+  }
+  store<u32>(queue, keep, Messages.TAIL);
+  return taken;
+}
+
 /** Offset from the state base of the oldest message, which is taken off; 0 when there is none. */
 export function messagePop(b: usize): u32 {
   const queue = b + State.MESSAGES;

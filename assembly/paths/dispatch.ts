@@ -17,6 +17,9 @@ import { hostReset, hostStep } from './host';
 import {
   e1000Deadline, e1000LinkChanged, e1000Read, e1000Reset, e1000Step, e1000Write,
 } from '../devices/e1000/index';
+import {
+  e1000eDeadline, e1000eLinkChanged, e1000eRead, e1000eReset, e1000eStep, e1000eWrite,
+} from '../devices/e1000e/index';
 
 @inline
 function modelOf(b: usize, fn: u32): u32 {
@@ -27,6 +30,7 @@ function modelOf(b: usize, fn: u32): u32 {
 export function deviceRead(b: usize, fn: u32, bar: u32, off: u32): u32 {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Read(b, fn, bar, off);
+  if (model == Model.E1000E) return e1000eRead(b, fn, bar, off);
   if (model == Model.EDU) return eduRead(b, fn, off);
   return 0xffffffff;
 }
@@ -35,6 +39,7 @@ export function deviceRead(b: usize, fn: u32, bar: u32, off: u32): u32 {
 export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, lanes: u32): void {
   const model = modelOf(b, fn);
   if (model == Model.E1000) e1000Write(b, fn, bar, off, value, lanes);
+  else if (model == Model.E1000E) e1000eWrite(b, fn, bar, off, value, lanes);
   else if (model == Model.EDU) eduWrite(b, fn, off, value);
   else if (model == Model.VTD) vtdWrite(b, off, value);
 }
@@ -44,6 +49,7 @@ export function deviceReset(b: usize, fn: u32, kind: u32): void {
   const model = modelOf(b, fn);
   journalClear(b, fn);
   if (model == Model.E1000) e1000Reset(b, fn);
+  else if (model == Model.E1000E) e1000eReset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
   else if (model == Model.HOST) hostReset(b, fn, kind);
   else if (model == Model.PASSIVE) {
@@ -55,7 +61,9 @@ export function deviceReset(b: usize, fn: u32, kind: u32): void {
 
 /** The link of a NIC went up or down. */
 export function deviceLinkChanged(b: usize, fn: u32): void {
-  if (modelOf(b, fn) == Model.E1000) e1000LinkChanged(b, fn);
+  const model = modelOf(b, fn);
+  if (model == Model.E1000) e1000LinkChanged(b, fn);
+  else if (model == Model.E1000E) e1000eLinkChanged(b, fn);
 }
 
 /** After a step that needs no more of the host's answers, they are forgotten. */
@@ -66,6 +74,7 @@ export function stepDone(b: usize, fn: u32): void {
 function modelStep(b: usize, fn: u32, budget: u32): bool {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Step(b, fn);
+  if (model == Model.E1000E) return e1000eStep(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
   if (model == Model.HOST) return hostStep(b, fn);
   if (fn == VTD_FUNCTION) {
@@ -116,6 +125,7 @@ export function deadlinesCheck(b: usize): void {
     const model = modelOf(b, fn);
     if (model == Model.NONE || deadlineOf(b, fn) > now) continue;
     if (model == Model.E1000) e1000Deadline(b, fn);
+    else if (model == Model.E1000E) e1000eDeadline(b, fn);
     else workRequest(b, fn);
   }
 }

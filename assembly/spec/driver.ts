@@ -1,4 +1,7 @@
-/** Layouts of the guest drivers' own data: DMA mapping with its iova allocator, e1000 rings, a forwarding run. */
+/**
+ * Layouts of the guest drivers' own data: DMA mapping with its iova allocator, rings of an e1000 or e1000e, a forwarding
+ * run.
+ */
 
 /** How `dma_map` makes a bus address. */
 export const enum MapMode {
@@ -84,7 +87,14 @@ export const enum Magazines {
   SIZE_OF = 0x4560,
 }
 
-/** The e1000 driver: two rings and a pool of buffers, all in the guest's memory. */
+/** Formats of receive descriptors. */
+export const enum E1000Format {
+  LEGACY = 0,
+  /** The 82574L's extended ones; its driver has MSI-X. */
+  EXTENDED = 1,
+}
+
+/** The driver of an e1000 or e1000e: two rings and a pool of buffers, all in the guest's memory. */
 export const enum E1000Driver {
   DOMAIN = 0x00,
   /** Offset of its DmaMap from the state base. */
@@ -114,7 +124,9 @@ export const enum E1000Driver {
   /** Stack of guest addresses (u32). */
   POOL = 0x2040,
   POOL_MAX = 1024,
-  SIZE = 0x3040,
+  /** E1000Format. */
+  FORMAT = 0x3040,
+  SIZE = 0x3050,
 }
 
 /** A run that forwards packets: every frame in is sent out again. */

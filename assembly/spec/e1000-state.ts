@@ -1,3 +1,9 @@
+/** Which member of the family a device is, where they differ. */
+export const enum E1000Part {
+  M82540 = 0,
+  M82574 = 1,
+}
+
 /** What stands between the MAC and the link of its port. */
 export const enum E1000Port {
   /** Own frames come back inside the device. */
@@ -16,7 +22,7 @@ export const enum E1000Packet {
   SEGMENTED = 4,
 }
 
-/** The device's own state, beside its cells. */
+/** The own state of a device of the family, beside its cells. */
 export const enum E1000State {
   /** 64 words of u16. */
   EEPROM = 0x000,
@@ -68,6 +74,12 @@ export const enum E1000State {
   TX_CONTEXT = 0x160,
   TX_SEGMENT_CONTEXT = 0x170,
   TX_WORK = 0x180,
+  /** E1000Part. */
+  PART = 0x190,
+  /** Causes in ICR and IMS that messages have been asked for. */
+  REPORTED = 0x194,
+  /** End of throttling of each MSI-X vector (u64 each). */
+  VECTORS_UNTIL = 0x198,
   /** Link of the loopback inside the device. */
   LOOP_LINK = 0x200,
   /** Prototype header of the segments. */

@@ -153,7 +153,6 @@ export const enum Msix {
 /** PCI Express capability, offsets from its start (PCI Express 6.0 §7.5.3). */
 export const enum PciExp {
   FLAGS = 0x02,
-  FLAGS_VERSION = 2,
   FLAGS_TYPE_SHIFT = 4,
   TYPE_ENDPOINT = 0x0,
   TYPE_ROOT_PORT = 0x4,

@@ -556,6 +556,7 @@ export const enum Model {
   VTD = 1,
   EDU = 2,
   E1000 = 3,
+  E1000E = 4,
   /** Registers and config space without a handler behind them: bridges, devices made up by a host. */
   PASSIVE = 16,
   /** A device in TypeScript. */

@@ -17,4 +17,7 @@ process.exitCode = await run(process.argv.slice(2), {
   colour: stdout.isTTY === true && !env['NO_COLOR'],
   progress: (wanted) => progressOn(stderr, wanted && stderr.isTTY === true),
   debug: Boolean(env['PORTCULLIS_DEBUG']),
+  stop: () => new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  }),
 });

@@ -7,6 +7,8 @@ import { OWNER_NAMES } from '../report/wording';
 import { runCompare } from './commands/compare';
 import type { CompareContext, CompareFlags } from './commands/compare';
 import { runLspci } from './commands/lspci';
+import { readMode, runXenstored } from './commands/xenstored';
+import type { XenstoredFlags } from './commands/xenstored';
 import { EXIT, endingOf, usage } from './exit';
 import type { ExitCode } from './exit';
 import {
@@ -18,6 +20,8 @@ export interface Surroundings extends Omit<CompareContext, 'warn'> {
   /** Whole lines for standard error. */
   readonly err: (text: string) => void;
   readonly debug: boolean;
+  /** Resolves when the user wants a server to end. Called by a command that has one. */
+  readonly stop: () => Promise<void>;
 }
 
 const COMPARE_EXAMPLES = `
@@ -49,6 +53,16 @@ Examples:
     portcullis lspci machine.json
 
 A machine: {"memory": "64MiB", "devices": [{"model": "e1000", "bdf": "0000:00:04.0"}]}
+`;
+
+const XENSTORED_EXAMPLES = `
+Examples:
+  A store for the tools of Debian's package xenstore-utils, until Ctrl-C:
+    portcullis xenstored --socket /tmp/xenstored &
+    XENSTORED_PATH=/tmp/xenstored xenstore-write /hello world
+    XENSTORED_PATH=/tmp/xenstored xenstore-ls -fp /
+
+Whoever may open the socket may change everything. The store begins empty and ends with the command.
 `;
 
 function range(option: keyof typeof RANGES): string {
@@ -95,7 +109,15 @@ function build(around: Surroundings, ended: (code: ExitCode) => void): Command {
     .argument('[MACHINE.json]', 'a machine description (default: e1000 at 00:04.0, edu at 00:06.0)')
     .addHelpText('after', LSPCI_EXAMPLES)
     .action(async (file: string | undefined) => ended(await runLspci(file, around.out)));
-  for (const command of [compare, lspci]) configure(command.helpOption('-h, --help', 'print this help'), around);
+  const xenstored = program.command('xenstored')
+    .description('serve an empty XenStore on a UNIX socket, as the stock tools expect it')
+    .requiredOption('--socket <PATH>', 'the socket to make; tools find it by XENSTORED_PATH')
+    .option('--perm <MODE>', 'who may connect, as an octal mode (default: 0600)', readMode)
+    .addHelpText('after', XENSTORED_EXAMPLES)
+    .action(async (flags: XenstoredFlags) => ended(await runXenstored(flags, around.out, around.stop())));
+  for (const command of [compare, lspci, xenstored]) {
+    configure(command.helpOption('-h, --help', 'print this help'), around);
+  }
   return program;
 }
 

@@ -65,7 +65,7 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
 
   let { registers } = definition;
   if (definition.config) {
-    const image = buildConfig(definition.config, { rootBus: parent === undefined, multiFunction });
+    const image = buildConfig(definition.config, { rootBus: parent === undefined, multiFunction, routing });
     registers = withMsix(registers, image.msix, definition.model);
     const size = image.value.length;
     const config = take(4 * size, 'the config space');

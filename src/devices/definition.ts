@@ -14,6 +14,8 @@ export interface DeviceDefinition {
   /** For a device without config space: its register window. */
   window?: { size: number };
   registers: readonly RegisterTable[];
+  /** A network card: it has a port that a link is plugged into. */
+  port?: boolean;
   /** Bytes of the device's own state. */
   stateSize: number;
   /** What the state holds before power-on (an EEPROM), for the function at a routing id; the rest is 0. */

@@ -35,6 +35,8 @@ export interface Guest {
   config(routing: number): ConfigAccess;
   /** Binds the function's MSI to an event of this guest, and programs its capability. */
   enableMsi(routing: number): { vector: number; port: number };
+  /** The same for `vectors` vectors of its MSI-X: the first ones of the table, unmasked. Its memory decode is on. */
+  enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }>;
   /** Whether the event's pending bit is set; clears it. */
   takeEvent(port: number): boolean;
   /** Does deferred work of the machine until nothing is left, as time passes. */

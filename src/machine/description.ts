@@ -4,6 +4,7 @@ import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
+import { e1000e } from '../devices/e1000e/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
@@ -72,7 +73,7 @@ export interface ResolvedDescription {
 
 /** The devices that a description can name. */
 export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map(
-  [edu, e1000, rootPort].map((one) => [one.model, one]),
+  [edu, e1000, e1000e, rootPort].map((one) => [one.model, one]),
 );
 
 /** What a host adds to the models that there are. */
@@ -123,7 +124,7 @@ function checkWires(devices: readonly PlacedDevice[]): void {
     if (typeof link === 'string') continue;
     const bdf = formatBdf(bdfOf(routing));
     const end = devices.find((device) => device.routing === link.wire);
-    if (end === undefined || end.definition.model !== 'e1000' || end.routing === routing) {
+    if (end === undefined || !end.definition.port || end.routing === routing) {
       fail('BAD_WIRE', `${bdf} has a wire to ${formatBdf(bdfOf(link.wire))}, where no other network card is`, { bdf });
     }
     const taken = devices.some((device) => device.routing !== routing && typeof device.link === 'object'

@@ -1,4 +1,4 @@
-import { Msi, Pci, PciCommand } from '../../assembly/spec/pci';
+import { Msi, Msix, Pci, PciBar, PciCap, PciCommand } from '../../assembly/spec/pci';
 import { Evtchn } from '../../assembly/spec/xen';
 import type { DriverTimer, Guest, Width } from '../drivers/guest';
 import type { Engine } from '../engine/index';
@@ -133,6 +133,44 @@ export class DomainGuest implements Guest {
     access.write(cap + (wide ? Msi.DATA_64 : Msi.DATA_32), 2, binding.data);
     access.write(cap + Msi.CONTROL, 2, control | Msi.CONTROL_ENABLE);
     return { vector: binding.vector, port: binding.port };
+  }
+
+  /** The machine's owner writes the table, in the order that Linux has: all masked, the entries, the mask off. */
+  enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }> {
+    const access = configByPorts(machinePorts(this.engine), routing);
+    this.config(routing);
+    const cap = findCapability(access, PciCap.MSIX);
+    if (cap === 0) throw new HypercallError('ENODEV', 'the device has no MSI-X capability', { routing });
+    const control = access.read(cap + Msix.CONTROL, 2);
+    const size = (control & Msix.CONTROL_SIZE_MASK) + 1;
+    if (!Number.isInteger(vectors) || vectors < 1 || vectors > size) {
+      throw new HypercallError('EINVAL', `${vectors} vectors; the device has ${size}`, { routing, vectors });
+    }
+    if ((access.read(Pci.COMMAND, 2) & PciCommand.MEMORY) === 0) {
+      throw new HypercallError('EINVAL',
+        'the device does not decode its memory, and its vector table lies there', { routing });
+    }
+    const table = access.read(cap + Msix.TABLE, 4);
+    const bar = (access.read(Pci.BAR0 + 4 * (table & Msix.BIR_MASK), 4) & ~PciBar.MEMORY_FLAGS) >>> 0;
+    const bindings = Array.from({ length: vectors }, () => this.#hypervisor.bindMsi(this.domain.domid, routing));
+    access.write(cap + Msix.CONTROL, 2, control | Msix.CONTROL_ENABLE | Msix.CONTROL_FUNCTION_MASK);
+    bindings.forEach(({ address, data }, index) => {
+      const entry = bar + (table & ~Msix.BIR_MASK) + index * Msix.ENTRY_SIZE;
+      this.#ownerStore(entry + Msix.ENTRY_ADDRESS, address);
+      this.#ownerStore(entry + Msix.ENTRY_ADDRESS_HI, 0);
+      this.#ownerStore(entry + Msix.ENTRY_DATA, data);
+      this.#ownerStore(entry + Msix.ENTRY_CONTROL, 0);
+    });
+    access.write(cap + Msix.CONTROL, 2, (control | Msix.CONTROL_ENABLE) & ~Msix.CONTROL_FUNCTION_MASK);
+    return bindings.map(({ vector, port }) => ({ vector, port }));
+  }
+
+  /** A store to I/O memory by the first domain, which has the rights to all of it, through a mapping for this once. */
+  #ownerStore(machineAddress: number, value: number): void {
+    const { domid, slot, nextMapPage } = this.#hypervisor.domain(0);
+    this.#hypervisor.updateVaMapping(domid, nextMapPage, Math.floor(machineAddress / PAGE), true);
+    this.engine.exports.guestStore(slot, nextMapPage * PAGE + machineAddress % PAGE, 0, 4, value, 0);
+    this.#hypervisor.unmapVa(domid, nextMapPage);
   }
 
   takeEvent(port: number): boolean {

@@ -206,7 +206,7 @@ export class Machine {
     const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
     this.#functions.set(routing, attached);
     this.#instance(attached);
-    if (definition.model !== 'e1000') return;
+    if (!definition.port) return;
     const handle = new LinkHandle(this.engine, attached.fn);
     if (link === 'loopback') handle.plugLoopback();
     if (link === 'capture') handle.plugCapture();

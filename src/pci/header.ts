@@ -27,6 +27,8 @@ export interface Place {
   rootBus: boolean;
   /** Its device has more functions than one. */
   multiFunction: boolean;
+  /** Routing id, for what is to be unique in a machine. */
+  routing?: number;
 }
 
 const COMMAND_WRITABLE = PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER | PciCommand.PARITY | PciCommand.SERR

@@ -36,6 +36,7 @@ async function command(line: string, document: CompareDocument | Error = compare
     err: (text) => { outcome.err += text; },
     colour: false,
     debug: false,
+    stop: () => Promise.resolve(),
     progress: (wanted) => {
       outcome.bars.push(wanted);
       return { update: () => undefined, stop: () => undefined };

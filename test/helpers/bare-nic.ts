@@ -267,8 +267,14 @@ export function frameTo(destination: readonly number[], len: number): Uint8Array
   return frame;
 }
 
+/** What the helpers below need of a NIC, of either model. */
+export interface Nic {
+  write(off: number, value: number): void;
+  ramView(at: number): DataView;
+}
+
 /** A transmit descriptor of two quadwords as the manual draws them, given as four dwords. */
-export function descriptorPut(nic: BareNic, index: number, words: readonly number[]): void {
+export function descriptorPut(nic: Nic, index: number, words: readonly number[]): void {
   words.forEach((word, i) => nic.ramView(TX_RING + 16 * index + 4 * i).setUint32(0, word >>> 0, true));
 }
 
@@ -277,7 +283,7 @@ export const TX_RING = 0x2000;
 export const BUFFERS = 0x10000;
 
 /** A receive ring of `number` descriptors whose buffers lie `spacing` apart; all but one belong to the NIC. */
-export function receiveStart(nic: BareNic, rctl: number, number = 8, spacing = 2048): void {
+export function receiveStart(nic: Nic, rctl: number, number = 8, spacing = 2048): void {
   for (let i = 0; i < number; i++) {
     nic.ramView(RX_RING + 16 * i).setUint32(0, BUFFERS + spacing * i, true);
     nic.ramView(RX_RING + 16 * i).setUint32(4, 0, true);
@@ -289,7 +295,7 @@ export function receiveStart(nic: BareNic, rctl: number, number = 8, spacing = 2
   nic.write(E1000.RCTL, rctl);
 }
 
-export function transmitStart(nic: BareNic, tctl: number, number = 8): void {
+export function transmitStart(nic: Nic, tctl: number, number = 8): void {
   nic.write(E1000.TDBAL, TX_RING);
   nic.write(E1000.TDLEN, 16 * number);
   nic.write(E1000.TDH, 0);
@@ -299,7 +305,7 @@ export function transmitStart(nic: BareNic, tctl: number, number = 8): void {
 
 /** A legacy transmit descriptor. */
 export function transmitPut(
-  nic: BareNic, index: number, at: number, len: number, command: number, cso = 0, css = 0,
+  nic: Nic, index: number, at: number, len: number, command: number, cso = 0, css = 0,
 ): void {
   const descriptor = nic.ramView(TX_RING + 16 * index);
   descriptor.setUint32(0, at, true);

@@ -51,6 +51,8 @@ export const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms in which a folder is one device, and no device knows another. */
 const FOLDERS_APART = ['assembly/devices'];
+/** What the devices of one family share; it knows none of them. */
+const FAMILIES: Readonly<Record<string, readonly string[]>> = { 'e1000-family': ['e1000', 'e1000e'] };
 const INDEXES = ['assembly/index.ts', 'src/index.ts', 'src/engine/index.ts'];
 /** The entries that a page can load: what they reach imports neither packages nor Node's modules. */
 const BROWSER_ENTRIES = ['src/index.ts', 'src/engine/index.ts'];
@@ -156,6 +158,7 @@ function checkImport(from: string, { specifier, target }: Import): string[] {
   }
   const [folder, targetFolder] = [folderIn(from), folderIn(target)];
   const apart = FOLDERS_APART.includes(room) && folder !== undefined && targetFolder !== undefined;
+  if (apart && FAMILIES[targetFolder]?.includes(folder)) return [];
   return apart && folder !== targetFolder ? [`imports ${target}; one device never imports another`] : [];
 }
 

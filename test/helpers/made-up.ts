@@ -34,7 +34,7 @@ export const probe: DeviceDefinition = {
       msixCapability({ off: 0x70, vectors: 5, table: { bar: 0, off: 0x1000 }, pending: { bar: 0, off: 0x2008 } }),
       expressCapability({ off: 0x80, type: 'endpoint', speed: 8, width: 4 }),
       aerCapability({ off: 0x100 }),
-      serialNumberCapability({ off: 0x140, low: 0x12345678, high: 0x9abcdef0 }),
+      serialNumberCapability({ off: 0x140, number: { low: 0x12345678, high: 0x9abcdef0 } }),
     ],
   },
   registers: [

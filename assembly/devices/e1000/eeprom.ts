@@ -1,21 +1,16 @@
 // The EEPROM: a 93C46 of 64 words, read by software over its four wires through EECD, or a word at a time through
 // EERD (§5.3.1, 13.4.3, 13.4.4). Writing and erasing are left out: such an instruction is shifted in and does nothing.
-import { E1000, E1000Eecd, E1000Eerd, E1000Ra } from '../../spec/e1000';
+import { E1000, E1000Eecd, E1000Eerd } from '../../spec/e1000';
 import { E1000State } from '../../spec/e1000-state';
 import { deviceState, registerGet, registerSet } from '../../bus/functions';
+import { eepromWord } from '../e1000-family/eeprom';
 
-const WORDS_MASK: u32 = 63;
 const BITS_MASK: u32 = 1023;
 /** Start bit, two bits of opcode, six of address. */
 const INSTRUCTION_BITS: u32 = 9;
 const ADDRESS_BITS: u32 = 6;
 /** Start bit 1, opcode 10. */
 const READ: u32 = 6;
-
-@inline
-function word(device: usize, index: u32): u32 {
-  return load<u16>(device + E1000State.EEPROM + ((index & WORDS_MASK) << 1));
-}
 
 /** What a rising edge of the clock does; gives the level of the data output behind it. */
 function clockRise(device: usize, dataIn: bool): bool {
@@ -35,7 +30,7 @@ function clockRise(device: usize, dataIn: bool): bool {
   const done = edges - INSTRUCTION_BITS;
   const bit = ((shifted << 4) + done) & BITS_MASK;
   store<u32>(device, INSTRUCTION_BITS + ((done + 1) & BITS_MASK), E1000State.WIRE_COUNT);
-  return (word(device, bit >> 4) >> (15 - (bit & 15)) & 1) != 0;
+  return (eepromWord(device, bit >> 4) >> (15 - (bit & 15)) & 1) != 0;
 }
 
 /** After software has set the wires in EECD. They reach the chip while the interface is granted. */
@@ -63,14 +58,7 @@ export function eepromRead(b: usize, fn: u32): void {
   const eerd = registerGet(b, fn, 0, E1000.EERD);
   if ((eerd & E1000Eerd.START) == 0) return;
   const address = (eerd >> E1000Eerd.ADDRESS_SHIFT) & 0xff;
-  const data = word(deviceState(b, fn), address);
+  const data = eepromWord(deviceState(b, fn), address);
   registerSet(b, fn, 0, E1000.EERD,
     data << E1000Eerd.DATA_SHIFT | address << E1000Eerd.ADDRESS_SHIFT | E1000Eerd.DONE);
-}
-
-/** The station address: words 0 to 2 into the first receive address (§5.6.1). */
-export function eepromLoad(b: usize, fn: u32): void {
-  const device = deviceState(b, fn);
-  registerSet(b, fn, 0, E1000.RA, word(device, 0) | word(device, 1) << 16);
-  registerSet(b, fn, 0, E1000.RA + 4, word(device, 2) | <u32>1 << E1000Ra.AV_BIT);
 }

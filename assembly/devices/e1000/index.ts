@@ -15,8 +15,8 @@
 // waits there. DMA that faults stops its ring until a driver looks after it. TCP over IPv4 is checked with TUOFL alone,
 // as the drivers set it, though §3.2.9.3 makes IPOFL a condition. A UDP checksum that comes out as 0 is sent as ones.
 // A segmentation whose data ends before PAYLEN sends what there is and counts in TSCTFC (§13.7.54 leaves it open).
-export { e1000Step } from './device';
-export { e1000LinkChanged } from './link-state';
+export { familyStep as e1000Step } from '../e1000-family/device';
+export { familyLinkChanged as e1000LinkChanged } from '../e1000-family/link-state';
 export { e1000Read, e1000Write } from './registers';
 export { e1000Reset } from './reset';
-export { e1000Deadline } from './timers';
+export { familyDeadline as e1000Deadline } from '../e1000-family/timers';

@@ -1,30 +1,7 @@
-// Reset of the whole device (§13.4.1): registers, PHY, rings in work. What the EEPROM holds stays, and the station
-// address is loaded from it again.
 import { E1000 } from '../../spec/e1000';
-import { E1000State } from '../../spec/e1000-state';
-import { BarKind, BarRecord } from '../../spec/state';
-import { barRecord, cellsReset, deadlineClear, deviceState, workDone } from '../../bus/functions';
-import { intxLevel } from '../../irq/intx';
-import { vectorsForget } from '../../irq/vectors';
-import { eepromLoad } from './eeprom';
-import { linkSelect, linkUp, statusUpdate } from './link-state';
-import { phyReset } from './phy';
+import { E1000Part } from '../../spec/e1000-state';
+import { familyReset } from '../e1000-family/reset';
 
 export function e1000Reset(b: usize, fn: u32): void {
-  cellsReset(b, fn, 0);
-  if (load<u32>(barRecord(b, fn, E1000.IO_BAR), BarRecord.KIND) != BarKind.NONE) cellsReset(b, fn, E1000.IO_BAR);
-  const device = deviceState(b, fn);
-  // the count of faults is the host's and goes on
-  const faults = load<u32>(device, E1000State.DMA_FAULTS);
-  memory.fill(device + E1000State.PHY, 0, E1000State.SIZE - E1000State.PHY);
-  store<u32>(device, faults, E1000State.DMA_FAULTS);
-  linkSelect(b, fn);
-  phyReset(b, fn);
-  store<u32>(device, linkUp(b, fn) ? 1 : 0, E1000State.LINK_LATCH);
-  eepromLoad(b, fn);
-  statusUpdate(b, fn);
-  deadlineClear(b, fn);
-  workDone(b, fn);
-  vectorsForget(b, fn);
-  intxLevel(b, fn, false);
+  familyReset(b, fn, E1000Part.M82540, E1000.IO_BAR);
 }

@@ -4,8 +4,11 @@ import { E1000 } from '../../../assembly/spec/e1000';
 import { E1000State } from '../../../assembly/spec/e1000-state';
 import { Model } from '../../../assembly/spec/state';
 import type { DeviceDefinition } from '../definition';
-import { eepromFor, macFor } from './eeprom';
+import { eepromBytes, macFor } from '../e1000-family/eeprom';
 import { E1000_IO_REGISTERS, E1000_REGISTERS } from './registers';
+
+/** Initialization control 1 and 2, subsystem id and vendor, device id and vendor. */
+const IDENTIFICATION = [0x4408, 0x1100, 0x1af4, 0x100e, 0x8086, 0x3040];
 
 export const e1000: DeviceDefinition = {
   model: 'e1000',
@@ -17,6 +20,7 @@ export const e1000: DeviceDefinition = {
     bars: [{ kind: 'memory32', size: E1000.BAR0_SIZE }, { kind: 'io', size: E1000.IO_BAR_SIZE }],
   },
   registers: [E1000_REGISTERS, E1000_IO_REGISTERS],
+  port: true,
   stateSize: E1000State.SIZE,
-  initialState: (routing) => eepromFor(macFor(routing)),
+  initialState: (routing) => eepromBytes(macFor(routing), IDENTIFICATION),
 };

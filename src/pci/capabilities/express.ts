@@ -13,7 +13,12 @@ export interface ExpressOptions {
   width?: 1 | 2 | 4 | 8 | 16;
   /** Number of a root port. */
   port?: number;
+  /** Version of the capability (default 2); 1 ends with the link's registers, and an endpoint alone may have it. */
+  version?: 1 | 2;
 }
+
+/** Bytes of version 1 of an endpoint. */
+const SIZE_1 = PciExp.SLTCAP;
 
 const SPEEDS = { 2.5: 1, 5: 2, 8: 3, 16: 4 } as const;
 // error reporting enables, relaxed ordering, payload size, extended tag, no snoop, read request size
@@ -24,7 +29,7 @@ const DEVCTL_RESET = 2 << PciExp.DEVCTL_READ_REQUEST_SHIFT | 0x0810;
 const LNKCTL_WRITABLE = 0x00c3;
 
 /**
- * PCI Express, version 2 (PCI Express 6.0 §7.5.3).
+ * PCI Express (PCI Express 6.0 §7.5.3).
  *
  *       31               16 15      8 7        0
  *   00 | Capabilities      | Next    | ID = 10 |   3:0 version  7:4 type
@@ -47,12 +52,12 @@ const LNKCTL_WRITABLE = 0x00c3;
  * port, the link is always up. Completion timeouts, ASPM, retraining and slots are not modelled.
  */
 export function expressCapability(options: ExpressOptions): Capability {
-  return { name: 'PCI Express', id: PciCap.EXP, off: options.off, size: PciExp.SIZE,
+  return { name: 'PCI Express', id: PciCap.EXP, off: options.off, size: options.version === 1 ? SIZE_1 : PciExp.SIZE,
     fields: (place) => expressFields(options, place) };
 }
 
 function expressFields(options: ExpressOptions, place: Place): Field[] {
-  const { type, flr = true, speed = 2.5, width = 1, port = 0 } = options;
+  const { type, flr = true, speed = 2.5, width = 1, port = 0, version = 2 } = options;
   const root = type === 'root-port';
   const integrated = !root && place.rootBus;
   const number = root ? PciExp.TYPE_ROOT_PORT : integrated ? PciExp.TYPE_ROOT_COMPLEX_ENDPOINT : PciExp.TYPE_ENDPOINT;
@@ -60,15 +65,19 @@ function expressFields(options: ExpressOptions, place: Place): Field[] {
   const rate = SPEEDS[speed];
   const link = rate | width << PciExp.LNKCAP_WIDTH_SHIFT;
   const fields = [
-    field('PCI Express Capabilities', PciExp.FLAGS, 2, 'version 2, type',
-      { value: PciExp.FLAGS_VERSION | number << PciExp.FLAGS_TYPE_SHIFT }),
+    field('PCI Express Capabilities', PciExp.FLAGS, 2, 'version, type',
+      { value: version | number << PciExp.FLAGS_TYPE_SHIFT }),
     field('Device Capabilities', PciExp.DEVCAP, 4, '', { value: capable }),
     field('Device Control', PciExp.DEVCTL, 2, 'kept; bit 15 resets an endpoint',
       { value: DEVCTL_RESET, writable: DEVCTL_WRITABLE }),
     field('Device Status', PciExp.DEVSTA, 2, 'errors seen', { clearable: PciExp.DEVSTA_RW1C }),
-    field('Device Capabilities 2', PciExp.DEVCAP2, 4, ''),
-    field('Device Control 2', PciExp.DEVCTL2, 2, 'none'),
   ];
+  if (version === 2) {
+    fields.push(
+      field('Device Capabilities 2', PciExp.DEVCAP2, 4, ''),
+      field('Device Control 2', PciExp.DEVCTL2, 2, 'none'),
+    );
+  }
   if (integrated) return fields;
   fields.push(
     field('Link Capabilities', PciExp.LNKCAP, 4, 'speed, lanes, port number',
@@ -76,6 +85,9 @@ function expressFields(options: ExpressOptions, place: Place): Field[] {
     field('Link Control', PciExp.LNKCTL, 2, 'no effect', { writable: LNKCTL_WRITABLE }),
     field('Link Status', PciExp.LNKSTA, 2, 'speed and lanes in use',
       { value: link | PciExp.LNKSTA_SLOT_CLOCK | (root ? PciExp.LNKSTA_ACTIVE : 0) }),
+  );
+  if (version === 1) return fields;
+  fields.push(
     field('Link Capabilities 2', PciExp.LNKCAP2, 4, 'speeds supported', { value: ((1 << rate) - 1) << 1 }),
     field('Link Control 2', PciExp.LNKCTL2, 2, 'target speed', { value: rate, writable: 0xf }),
   );

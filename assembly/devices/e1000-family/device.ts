@@ -8,7 +8,7 @@ import { transmitStep } from './transmit';
  * One step of deferred work. The directions take turns; one that has nothing to do, or has to wait, leaves the step to
  * the other and keeps its turn.
  */
-export function e1000Step(b: usize, fn: u32): bool {
+export function familyStep(b: usize, fn: u32): bool {
   const device = deviceState(b, fn);
   const turn = load<u32>(device, E1000State.TURN);
   const first = turn == 0 ? receiveStep(b, fn) : transmitStep(b, fn);

@@ -7,12 +7,13 @@ export function macFor(routing: number): Uint8Array {
   return Uint8Array.from([0x02, 0x00, 0x5e, 0x10, routing >> 8, routing & 0xff]);
 }
 
-/** The EEPROM's bytes for a station address: the head of the device's state (E1000State.EEPROM). */
-export function eepromFor(mac: Uint8Array): Uint8Array {
+/**
+ * The EEPROM's bytes for a station address: the head of the device's state. `identification` is the words from 0x0a on.
+ */
+export function eepromBytes(mac: Uint8Array, identification: readonly number[]): Uint8Array {
   const words = new Uint16Array(WORDS);
   for (let i = 0; i < 3; i++) words[i] = (mac[2 * i] as number) | (mac[2 * i + 1] as number) << 8;
-  // initialization control 1 and 2, subsystem id and vendor, device id and vendor
-  words.set([0x4408, 0x1100, 0x1af4, 0x100e, 0x8086, 0x3040], 0x0a);
+  words.set(identification, 0x0a);
   words[WORDS - 1] = SUM - words.reduce((sum, word) => sum + word, 0);
   const bytes = new Uint8Array(2 * WORDS);
   const view = new DataView(bytes.buffer);

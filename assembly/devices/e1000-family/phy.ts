@@ -1,7 +1,9 @@
-// The internal PHY behind MDIC (§13.4.6, chapter 11): an M88E1000 whose link, when there is one, is 1000 Mb/s full
-// duplex, negotiated. A management frame takes no time.
+// The internal PHY behind MDIC (§13.4.6, chapter 11): an M88E1000, or the BME1000 of the 82574L, which has its
+// registers from 16 on in pages, of which only page 0 is there. Its link, when there is one, is 1000 Mb/s full duplex,
+// negotiated. A management frame takes no time.
 import { E1000, E1000Icr, E1000Mdic, E1000Phy } from '../../spec/e1000';
-import { E1000State } from '../../spec/e1000-state';
+import { E1000Part, E1000State } from '../../spec/e1000-state';
+import { E1000ePhy } from '../../spec/e1000e';
 import { deviceState, registerGet, registerSet } from '../../bus/functions';
 import { causesRaise } from './interrupts';
 import { linkUp, portUpdate } from './link-state';
@@ -26,6 +28,17 @@ const M88_LINKED: u32 = 0xac00;
 @inline
 function phyPtr(device: usize, register: u32): usize {
   return device + E1000State.PHY + (register << 1);
+}
+
+@inline
+function partOf(device: usize): u32 {
+  return load<u32>(device, E1000State.PART);
+}
+
+/** Whether the register is one of a page that is not there: it reads 0 and keeps nothing. */
+function elsewhere(device: usize, register: u32): bool {
+  return partOf(device) == E1000Part.M82574 && register >= <u32>E1000ePhy.PAGED_FIRST
+    && register != <u32>E1000ePhy.PAGE_SELECT && load<u16>(phyPtr(device, E1000ePhy.PAGE_SELECT)) != 0;
 }
 
 /** Registers after a reset of the PHY. */
@@ -57,7 +70,7 @@ function phyRead(b: usize, fn: u32, register: u32): u32 {
       return STATUS_ABILITIES | (up ? E1000Phy.STATUS_AUTONEG_COMPLETE : 0) | (held && up ? E1000Phy.STATUS_LINK : 0);
     }
     case E1000Phy.ID1: return E1000Phy.ID1_VALUE;
-    case E1000Phy.ID2: return E1000Phy.ID2_VALUE;
+    case E1000Phy.ID2: return partOf(device) == E1000Part.M82574 ? <u32>E1000ePhy.ID2_VALUE : <u32>E1000Phy.ID2_VALUE;
     case E1000Phy.LINK_PARTNER_ABILITY: return up ? PARTNER_ABILITY : 0;
     case E1000Phy.AUTONEG_EXPANSION: return up ? PARTNER_NEGOTIATES : 4;
     case E1000Phy.GIGABIT_STATUS: return up ? GIGABIT_FINE : 0;
@@ -98,6 +111,9 @@ export function phyManage(b: usize, fn: u32): void {
   let mdic = registerGet(b, fn, 0, E1000.MDIC) & ~(<u32>(E1000Mdic.READY | E1000Mdic.ERROR));
   const register = (mdic >> E1000Mdic.REGISTER_SHIFT) & (E1000Phy.COUNT - 1);
   if (((mdic >> E1000Mdic.PHY_SHIFT) & 0x1f) != E1000Mdic.PHY) mdic |= E1000Mdic.ERROR;
+  else if (elsewhere(deviceState(b, fn), register)) {
+    if (mdic & E1000Mdic.OP_READ) mdic &= ~(<u32>E1000Mdic.DATA_MASK);
+  }
   else if (mdic & E1000Mdic.OP_READ) mdic = (mdic & ~(<u32>E1000Mdic.DATA_MASK)) | phyRead(b, fn, register);
   else if (mdic & E1000Mdic.OP_WRITE) phyWrite(b, fn, register, mdic & E1000Mdic.DATA_MASK);
   registerSet(b, fn, 0, E1000.MDIC, mdic | E1000Mdic.READY);

@@ -32,12 +32,13 @@ export function linkUp(b: usize, fn: u32): bool {
 
 /** Brings STATUS into line with the link, which is 1000 Mb/s full duplex or down. */
 export function statusUpdate(b: usize, fn: u32): void {
-  const status = linkUp(b, fn) ? E1000Status.FD | E1000Status.LU | E1000Status.SPEED_1000 : 0;
-  registerSet(b, fn, 0, E1000.STATUS, status);
+  const linked: u32 = E1000Status.FD | E1000Status.LU | E1000Status.SPEED_1000;
+  const status = registerGet(b, fn, 0, E1000.STATUS) & ~linked;
+  registerSet(b, fn, 0, E1000.STATUS, linkUp(b, fn) ? status | linked : status);
 }
 
 /** The cable was plugged in or pulled: the caller has changed the link record. */
-export function e1000LinkChanged(b: usize, fn: u32): void {
+export function familyLinkChanged(b: usize, fn: u32): void {
   linkSelect(b, fn);
   if (!linkUp(b, fn)) store<u32>(deviceState(b, fn), 0, E1000State.LINK_LATCH);
   statusUpdate(b, fn);
@@ -71,6 +72,6 @@ export function portUpdate(b: usize, fn: u32): void {
   store<u32>(device, 0, E1000State.TX_WAITING);
   if (port == E1000Port.LOOPBACK) loopStart(b, device);
   linkSelect(b, fn);
-  if (linkUp(b, fn) != before) e1000LinkChanged(b, fn);
+  if (linkUp(b, fn) != before) familyLinkChanged(b, fn);
   else workRequest(b, fn);
 }

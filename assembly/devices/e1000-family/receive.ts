@@ -3,6 +3,7 @@
 // now has changed nothing but bytes that will be written again.
 import { E1000, E1000Ctrl, E1000Frame, E1000Icr, E1000Rctl, E1000Rxd } from '../../spec/e1000';
 import { E1000State } from '../../spec/e1000-state';
+import { E1000e, E1000eRfctl } from '../../spec/e1000e';
 import { LinkLimit } from '../../spec/link';
 import { Counter } from '../../spec/counters';
 import { Status } from '../../spec/status';
@@ -14,6 +15,7 @@ import { blockOf, get, set } from './block';
 import { Destination, destinationOf, filterPasses } from './filter';
 import { causesRaise } from './interrupts';
 import { linkOf } from './link-state';
+import { extendedFirst, extendedSecond } from './receive-extended';
 import { REPORT_PLAIN, frameReport, reportStripped } from './receive-offload';
 import { descriptorAt, ringBase, ringIndex, ringNext, ringNumber } from './ring';
 import { statAdd64, statCount, statistics, statSize } from './statistics';
@@ -88,13 +90,15 @@ function thresholdReached(rctl: u32, number: u32, before: u32, after: u32): bool
 }
 
 /**
- * Stores the frame of `total` bytes at `frame` in the buffers from `head` on. `plain` is a constant: a good frame that
- * is no multicast, whose interrupt is not delayed.
+ * Stores the frame of `total` bytes at `frame` in the buffers from `head` on. `plain` and `extended` are constants: a
+ * good frame that is no multicast, whose interrupt is not delayed; descriptors of the 82574L, whose first half is
+ * written back too and is `first` then.
  */
 @inline
 function frameStore(
   b: usize, fn: u32, device: usize, link: usize, block: usize, number: u32, head: u32, tail: u32, rctl: u32,
-  frame: usize, len: u32, total: u32, report: u64, kind: Destination, plain: bool,
+  frame: usize, len: u32, total: u32, report: u64, first: u64, kind: Destination,
+  plain: bool, extended: bool,
 ): Outcome {
   const stats = statistics(b, fn);
   const wire = len + LinkLimit.FCS;
@@ -126,8 +130,15 @@ function frameStore(
     const part = min<u32>(total - done, size);
     done += part;
     const bits = <u64>(E1000Rxd.STATUS_DD | (done == total ? E1000Rxd.STATUS_EOP : 0));
-    store<u64>(descriptor, part | report | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
-    const status = dmaWrite(b, fn, descriptorAt(base, index) + E1000Rxd.LENGTH, 8, descriptor + E1000Rxd.LENGTH);
+    let status: Status;
+    if (extended) {
+      store<u64>(descriptor, first >> 32 << 32);
+      store<u64>(descriptor, extendedSecond(report, first, part, bits), E1000Rxd.LENGTH);
+      status = dmaWrite(b, fn, descriptorAt(base, index), E1000Rxd.SIZE_OF, descriptor);
+    } else {
+      store<u64>(descriptor, part | report | bits << (E1000Rxd.STATUS - E1000Rxd.LENGTH << 3), E1000Rxd.LENGTH);
+      status = dmaWrite(b, fn, descriptorAt(base, index) + E1000Rxd.LENGTH, 8, descriptor + E1000Rxd.LENGTH);
+    }
     if (status == Status.PENDING) return Outcome.PENDING;
     if (status == Status.FAULT || status == Status.REFUSED) return receiveStop(b, fn, link, stats, wire);
     count(b, Counter.DESCRIPTOR_WRITEBACKS);
@@ -168,7 +179,14 @@ export function frameStoreOther(
     frame = device + E1000State.RX_BUFFER;
     total -= E1000Frame.TAG_SIZE;
   }
-  return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, report, kind, false);
+  const rfctl = get(blockOf(b, fn, E1000e.RFCTL), E1000e.RFCTL);
+  if (rfctl & E1000eRfctl.EXSTEN) {
+    const first = extendedFirst(b, fn, frame, total, report);
+    return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, report, first, kind,
+      false, true);
+  }
+  return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, report, 0, kind,
+    false, false);
 }
 
 /** Takes one frame off the link. */
@@ -196,10 +214,11 @@ export function receiveStep(b: usize, fn: u32): Outcome {
   const tail = ringIndex(block, E1000.RDT, number);
   if (head == tail) return Outcome.IDLE;
   const special = (get(control, E1000.CTRL) & E1000Ctrl.VME) | get(filter, E1000.RXCSUM) | get(block, E1000.RDTR)
-    | get(block, E1000.RSRPD);
+    | get(block, E1000.RSRPD) | (get(filter, E1000e.RFCTL) & E1000eRfctl.EXSTEN);
   if (special != 0 || wrong || kind == Destination.MULTICAST) {
     return frameStoreOther(b, fn, link, block, rctl, frame, len, kind);
   }
   const total = rctl & E1000Rctl.SECRC ? len : len + LinkLimit.FCS;
-  return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, REPORT_PLAIN, kind, true);
+  return frameStore(b, fn, device, link, block, number, head, tail, rctl, frame, len, total, REPORT_PLAIN, 0, kind,
+    true, false);
 }

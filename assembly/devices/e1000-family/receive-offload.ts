@@ -1,7 +1,8 @@
 // What a receive descriptor tells of its frame beyond the length (§3.2.3, 3.2.9): the packet checksum, whether the
 // checksums of IP and of TCP or UDP are there and right, and the tag that was taken out.
 import { E1000, E1000Ctrl, E1000Frame, E1000Rctl, E1000Rxcsum, E1000Rxd } from '../../spec/e1000';
-import { E1000State } from '../../spec/e1000-state';
+import { E1000Part, E1000State } from '../../spec/e1000-state';
+import { E1000e, E1000eRfctl, E1000eRxd } from '../../spec/e1000e';
 import { Header } from '../../spec/headers';
 import { LinkLimit } from '../../spec/link';
 import { deviceState } from '../../bus/functions';
@@ -12,7 +13,7 @@ import { field16, tagged, tagStrip } from './vlan';
 
 /** Extension headers looked at: more than that is no packet that the device knows. */
 const EXTENSIONS_MAX: u32 = 8;
-const NO_HEADER: u32 = 0xffffffff;
+export const NO_HEADER: u32 = 0xffffffff;
 
 /** Places of status bits, errors and special field in the second half of a descriptor, as `frameReport` gives it. */
 const CHECKSUM_SHIFT: u64 = (E1000Rxd.CHECKSUM - E1000Rxd.LENGTH) << 3;
@@ -39,13 +40,27 @@ function word(value: u32): u32 {
   return bswap<u16>(<u16>value);
 }
 
+/**
+ * RXCSUM as it is used in here: the 82574L looks at IPv6 unless RFCTL says no, and has a bit of its own for a checksum
+ * of UDP (7.1.10).
+ */
+const UDPCS: u32 = 0x80000000;
+
+function checksumControl(b: usize, fn: u32, rxcsum: u32): u32 {
+  if (load<u32>(deviceState(b, fn), E1000State.PART) != E1000Part.M82574) return rxcsum;
+  const version6 = (get(blockOf(b, fn, E1000e.RFCTL), E1000e.RFCTL) & E1000eRfctl.IPV6_DIS) == 0;
+  return (version6 ? rxcsum | E1000Rxcsum.IPV6OFL : rxcsum & ~(<u32>E1000Rxcsum.IPV6OFL)) | UDPCS;
+}
+
 /** TCPCS and TCPE of `len` bytes of TCP or UDP, whose pseudo header without length sums to `pseudo`; 0: no checksum. */
-function transportReport(ptr: usize, len: u32, protocol: u32, pseudo: u64): u64 {
+function transportReport(ptr: usize, len: u32, protocol: u32, pseudo: u64, rxcsum: u32): u64 {
   if (protocol == Header.PROTOCOL_UDP) {
     if (len < <u32>Header.UDP_SIZE || load<u16>(ptr, Header.UDP_CHECKSUM) == 0) return 0;
   } else if (protocol != Header.PROTOCOL_TCP || len < <u32>Header.TCP_MIN) return 0;
   const good = fold(sum16(ptr, len) + pseudo + word(len) + word(protocol)) == 0xffff;
-  return statusBit(E1000Rxd.STATUS_TCPCS) | (good ? 0 : <u64>E1000Rxd.ERROR_TCPE << ERRORS_SHIFT);
+  const udp = protocol == Header.PROTOCOL_UDP && (rxcsum & UDPCS) != 0;
+  return statusBit(E1000Rxd.STATUS_TCPCS) | (udp ? statusBit(E1000eRxd.STATUS_UDPCS) : 0)
+    | (good ? 0 : <u64>E1000Rxd.ERROR_TCPE << ERRORS_SHIFT);
 }
 
 /** `len` bytes from the IP header on. */
@@ -62,7 +77,7 @@ function ipv4Report(ip: usize, len: u32, rxcsum: u32): u64 {
   // a fragment has no whole TCP or UDP in it (table 3-5)
   if ((rxcsum & E1000Rxcsum.TUOFL) == 0 || (field16(ip + Header.IPV4_FRAGMENT) & 0x3fff) != 0) return report;
   const pseudo = sum16(ip + Header.IPV4_ADDRESSES, 8);
-  return report | transportReport(ip + header, total - header, load<u8>(ip, Header.IPV4_PROTOCOL), pseudo);
+  return report | transportReport(ip + header, total - header, load<u8>(ip, Header.IPV4_PROTOCOL), pseudo, rxcsum);
 }
 
 /** Whether an extension header keeps the addresses of the pseudo header what they are (table 3-5). */
@@ -87,7 +102,7 @@ function ipv6Report(ip: usize, len: u32, rxcsum: u32): u64 {
   let at: u32 = Header.IPV6_SIZE;
   for (let i: u32 = 0; i < EXTENSIONS_MAX; i++) {
     if (next != Header.NEXT_HOP_BY_HOP && next != Header.NEXT_ROUTING && next != Header.NEXT_DESTINATION) {
-      return transportReport(ip + at, end - at, next, sum16(ip + Header.IPV6_ADDRESSES, 32));
+      return transportReport(ip + at, end - at, next, sum16(ip + Header.IPV6_ADDRESSES, 32), rxcsum);
     }
     if (end - at < 8) return 0;
     const size = (<u32>load<u8>(ip + at, 1) << 3) + 8;
@@ -99,7 +114,7 @@ function ipv6Report(ip: usize, len: u32, rxcsum: u32): u64 {
 }
 
 /** Where the frame's network header lies and what it is: type in the upper half, NO_HEADER when it ends before that. */
-function networkHeader(b: usize, fn: u32, frame: usize, len: u32): u32 {
+export function networkHeader(b: usize, fn: u32, frame: usize, len: u32): u32 {
   let at: u32 = E1000Frame.TYPE;
   if (len >= 18 && tagged(b, fn, frame)) at += E1000Frame.TAG_SIZE;
   if (at + 10 > len) return NO_HEADER;
@@ -147,5 +162,5 @@ export function frameReport(b: usize, fn: u32, rctl: u32, frame: usize, wire: u3
   const end = rctl & E1000Rctl.SECRC ? len : wire;
   const sum = start < end ? fold(sum16(frame + start, end - start)) : 0;
   // the field is little endian, and the checksum a number: the sum's bytes change places
-  return bits | <u64>word(sum) << CHECKSUM_SHIFT | checksumReport(b, fn, frame, len, rxcsum);
+  return bits | <u64>word(sum) << CHECKSUM_SHIFT | checksumReport(b, fn, frame, len, checksumControl(b, fn, rxcsum));
 }

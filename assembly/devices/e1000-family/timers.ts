@@ -69,7 +69,7 @@ export function transmitDelayWrite(b: usize, fn: u32): void {
 }
 
 /** The function's deadline has come. Afterwards it lies in the future, or there is none. */
-export function e1000Deadline(b: usize, fn: u32): void {
+export function familyDeadline(b: usize, fn: u32): void {
   const device = deviceState(b, fn);
   let causes: u32 = 0;
   if (timerDue(b, device, E1000State.TIMER_RX) || timerDue(b, device, E1000State.TIMER_RX_ABSOLUTE)) {
