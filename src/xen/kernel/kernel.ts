@@ -1,0 +1,119 @@
+/**
+ * What the code of a domain's kernel has: its domain, the store, watches, event channels, deferred work, its log. It is
+ * a worker of the scheduler; handlers never run inside whoever caused them.
+ */
+
+import type { Domain } from '../hypervisor/domain';
+import type { Hypervisor } from '../hypervisor/hypervisor';
+import type { Scheduler, Worker } from '../schedule/scheduler';
+import { XenstoreClient } from '../xenstore/client';
+import type { Xenstored } from '../xenstore/daemon';
+
+export interface KernelParts {
+  readonly hypervisor: Hypervisor;
+  readonly scheduler: Scheduler;
+  readonly store: Xenstored;
+}
+
+/** Lines that a kernel keeps of its log; the oldest go first. */
+const LOG_LINES = 4096;
+
+export class Kernel implements Worker {
+  readonly domain: Domain;
+  readonly hypervisor: Hypervisor;
+  readonly scheduler: Scheduler;
+  /** The domain's own connection, with its rights. */
+  readonly store: XenstoreClient;
+  /** `dmesg`. */
+  readonly log: string[] = [];
+  readonly #ports = new Map<number, () => void>();
+  readonly #watches = new Map<string, { path: string; told: (path: string) => void }>();
+  readonly #work: Array<() => void> = [];
+  #nextToken = 1;
+  #stopped = false;
+
+  constructor(domain: Domain, { hypervisor, scheduler, store }: KernelParts) {
+    this.domain = domain;
+    this.hypervisor = hypervisor;
+    this.scheduler = scheduler;
+    this.store = new XenstoreClient(store, domain.domid);
+    scheduler.addWorker(this);
+  }
+
+  get domid(): number {
+    return this.domain.domid;
+  }
+
+  print(line: string): void {
+    this.log.push(line);
+    if (this.log.length > LOG_LINES) this.log.shift();
+  }
+
+  /** Runs later, in the order of the calls. */
+  schedule(work: () => void): void {
+    this.#work.push(work);
+  }
+
+  /** Calls `told` with the path that changed, and once at first, as xenbus watches do. The result ends the watch. */
+  watch(path: string, told: (path: string) => void): () => void {
+    const token = `k${this.#nextToken++}`;
+    this.#watches.set(token, { path, told });
+    this.store.watch(path, token);
+    return () => {
+      if (!this.#watches.delete(token) || this.#stopped) return;
+      this.store.unwatch(path, token);
+    };
+  }
+
+  /** `handler` runs when an event has come at the port. The port stays the caller's to close. */
+  onEvent(port: number, handler: () => void): void {
+    this.#ports.set(port, handler);
+  }
+
+  offEvent(port: number): void {
+    this.#ports.delete(port);
+  }
+
+  /** A page of the domain's own memory. */
+  page(pfn: number): DataView {
+    const bytes = this.hypervisor.engine.frame(this.domain.p2m[pfn] as number);
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Blocks in a hypercall: everyone else goes on. */
+  wait(until: () => boolean, timeout?: number): boolean {
+    return this.scheduler.wait(until, timeout);
+  }
+
+  ready(): boolean {
+    return !this.#stopped && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
+  }
+
+  work(): void {
+    for (const { path, token } of this.#events.splice(0)) this.#watches.get(token)?.told(path);
+    for (const handler of this.#pending.splice(0)) handler();
+    for (const work of this.#work.splice(0)) work();
+  }
+
+  readonly #pending: Array<() => void> = [];
+  readonly #events: Array<{ path: string; token: string }> = [];
+
+  #takePorts(): boolean {
+    this.#events.push(...this.store.takeEvents());
+    for (const [port, handler] of this.#ports) {
+      if (this.hypervisor.engine.exports.eventTake(this.domain.slot, port) === 1) this.#pending.push(handler);
+    }
+    return this.#pending.length + this.#events.length > 0;
+  }
+
+  /** The domain is gone, or its kernel has died: nothing of it runs any more, its watches and transactions go. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.scheduler.removeWorker(this);
+    this.#ports.clear();
+    this.#watches.clear();
+    this.#work.length = 0;
+    this.store.close();
+  }
+}
