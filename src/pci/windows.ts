@@ -1,4 +1,5 @@
 import { Pci, PciBridge } from '../../assembly/spec/pci';
+import { PortcullisError } from '../errors';
 import type { ConfigAccess } from './access';
 
 /** What can be asked for: addresses, addresses without read effects, ports. */
@@ -14,6 +15,8 @@ export interface Need {
   /** Bytes, and the alignment of the first. */
   size: number;
   align: number;
+  /** Address that it has to have; undefined for any. */
+  at?: number | undefined;
   place: (address: number) => void;
 }
 
@@ -23,16 +26,27 @@ export function noNeeds(): Needs {
   return { memory: [], prefetchable: [], ports: [] };
 }
 
-/** Places needs from `start` on, the most aligned first, so that little is lost between them. Gives the end. */
+/**
+ * Places needs from `start` on, the most aligned first, so that little is lost between them; what has an address of its
+ * own is where it is, and the others go round it. Gives the end.
+ */
 export function stack(needs: readonly Need[], start: number, put: (need: Need, address: number) => void): number {
-  const sorted = [...needs].sort((a, b) => b.align - a.align || a.routing - b.routing || a.index - b.index);
+  const taken = needs.filter(({ at }) => at !== undefined)
+    .map((need) => [need.at as number, need.at as number + need.size] as const)
+    .sort((a, b) => a[0] - b[0]);
+  for (const need of needs) if (need.at !== undefined) put(need, need.at);
+  const sorted = needs.filter(({ at }) => at === undefined)
+    .sort((a, b) => b.align - a.align || a.routing - b.routing || a.index - b.index);
   let at = start;
   for (const need of sorted) {
-    const address = Math.ceil(at / need.align) * need.align;
+    let address = Math.ceil(at / need.align) * need.align;
+    for (const [first, end] of taken) {
+      if (address + need.size > first && address < end) address = Math.ceil(end / need.align) * need.align;
+    }
     put(need, address);
     at = address + need.size;
   }
-  return at;
+  return Math.max(at, ...taken.map(([, end]) => end));
 }
 
 const GRAIN = { memory: 1 << 20, prefetchable: 1 << 20, ports: 1 << 12 } as const;
@@ -44,16 +58,42 @@ export function windowAround(space: Space, behind: readonly Need[],
   closeWindow(space, bridge.config);
   if (behind.length === 0) return undefined;
   const grain = GRAIN[space];
+  const given = behind.filter(({ at }) => at !== undefined);
+  if (given.length > 0) return windowAtGiven(space, behind, bridge);
   const align = Math.max(grain, ...behind.map((need) => need.align));
   const size = Math.ceil(stack(behind, 0, () => {}) / grain) * grain;
   return {
-    what: `the ${space === 'ports' ? 'I/O' : space} window of ${bridge.what}`, routing: bridge.routing,
+    what: nameOfWindow(space, bridge.what), routing: bridge.routing,
     index: 6 + ORDER[space], size, align,
     place: (address) => {
       stack(behind, address, (need, at) => need.place(at));
       openWindow(space, bridge.config, address, size);
     },
   };
+}
+
+/** A window around addresses that are given; then all of them have to be. */
+function windowAtGiven(space: Space, behind: readonly Need[],
+  bridge: { what: string; routing: number; config: ConfigAccess }): Need {
+  const free = behind.find(({ at }) => at === undefined);
+  if (free !== undefined) {
+    throw new PortcullisError('NO_ROOM_FOR_BAR', `${free.what} has no address, and others behind ${bridge.what} have one; give all `
+      + 'or none', { routing: free.routing });
+  }
+  const grain = GRAIN[space];
+  const first = Math.floor(Math.min(...behind.map(({ at }) => at as number)) / grain) * grain;
+  const end = Math.ceil(Math.max(...behind.map(({ at, size }) => at as number + size)) / grain) * grain;
+  return {
+    what: nameOfWindow(space, bridge.what), routing: bridge.routing, index: 6 + ORDER[space], size: end - first, align: grain, at: first,
+    place: () => {
+      for (const need of behind) need.place(need.at as number);
+      openWindow(space, bridge.config, first, end - first);
+    },
+  };
+}
+
+function nameOfWindow(space: Space, bridge: string): string {
+  return `the ${space === 'ports' ? 'I/O' : space} window of ${bridge}`;
 }
 
 /** Registers of each window, and how wide a base is. */
@@ -89,4 +129,9 @@ function openWindow(space: Space, config: ConfigAccess, address: number, size: n
 export function placeBar(config: ConfigAccess, index: number, wide: boolean, address: number): void {
   config.write(Pci.BAR0 + 4 * index, 4, address % 2 ** 32);
   if (wide) config.write(Pci.BAR0 + 4 * index + 4, 4, Math.floor(address / 2 ** 32));
+}
+
+/** Writes the address of an expansion ROM, which stays off. */
+export function placeRom(config: ConfigAccess, address: number): void {
+  config.write(Pci.ROM_ADDRESS, 4, address);
 }
