@@ -28,6 +28,7 @@ import {
 import { MachineClock } from './clock';
 import { type Digest, machineDigest } from './digest';
 import { DirectPci, intxLineOf } from './direct-pci';
+import { type ReadFile, withDumps } from './dumps';
 import { DomainGuest, type GuestDocument } from './guest';
 import { MachinePci } from './host-pci';
 import { parseSize } from './size';
@@ -46,6 +47,8 @@ export interface MachineHost {
   models?: readonly DeviceDefinition[];
   /** Devices in TypeScript (`defineDevice`) that the description can name beside the built-in models. */
   devices?: readonly DefinedDevice[];
+  /** Reads the file of a dump that the description names, as text. */
+  readFile?: ReadFile;
   /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
   onDeviceFailed?: (failure: DeviceFailure) => void;
 }
@@ -66,6 +69,12 @@ function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, Devic
 
 function copyOf(found: EnumeratedFunction): EnumeratedFunction {
   return { ...found, bars: found.bars.map((bar) => ({ ...bar })), ...(found.rom && { rom: { ...found.rom } }) };
+}
+
+/** The models with what a dump has made of its functions, each a model of its own. */
+function withDumped(models: Models, { devices }: ResolvedDescription): Models {
+  const dumped = devices.map(({ definition }) => definition).filter(({ dump }) => dump !== undefined);
+  return new Map([...models, ...dumped.map((one) => [one.model, one] as const)]);
 }
 
 export interface DomainConfig {
@@ -175,9 +184,11 @@ export class Machine {
   }
 
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
-  static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const known = modelsOf(host);
-    const resolved = resolveDescription(description, known);
+  static async create(source: MachineDescription, host: MachineHost = {}): Promise<Machine> {
+    const description = await withDumps(source, host.readFile);
+    const models = modelsOf(host);
+    const resolved = resolveDescription(description, models);
+    const known = withDumped(models, resolved);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       // Xen's default of a table, and persistent grants of a few disks
@@ -216,8 +227,9 @@ export class Machine {
    * anything has been changed. A snapshot is trusted as a program is: its hashes find accidents, not malice.
    */
   static async restore(snapshot: MachineSnapshot, host: MachineHost & EngineHost = {}): Promise<Machine> {
-    const models = modelsOf(host);
-    const resolved = checkMachine(snapshot, models);
+    const known = modelsOf(host);
+    const resolved = checkMachine(snapshot, known);
+    const models = withDumped(known, resolved);
     const { state, ram, document } = snapshot;
     const check = (): void => checkAgainstState(snapshot, models);
     const engine = await Engine.restore({ state, ram, document: document.engine }, host, check);
