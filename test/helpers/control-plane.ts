@@ -32,7 +32,8 @@ export interface ControlPlane {
 
 const text = (routing: number): string => `0000:00:${(routing >> 3).toString(16).padStart(2, '0')}.0`;
 
-export async function controlPlane(boot: BootOptions | undefined = {}, iommu: 'vtd' | 'none' = 'vtd'): Promise<ControlPlane> {
+/** With `raw` the hypervisor has not booted the first domain's devices. */
+export async function controlPlane(boot: BootOptions | 'raw' = {}, iommu: 'vtd' | 'none' = 'vtd'): Promise<ControlPlane> {
   const machine = await Machine.create({
     memory: '16MiB', dom0: { memory: '2MiB' }, iommu, ...(iommu === 'vtd' && { iommuFrames: 128 }),
     devices: [
@@ -41,7 +42,7 @@ export async function controlPlane(boot: BootOptions | undefined = {}, iommu: 'v
     ],
   });
   const { hypervisor, engine } = machine;
-  if (boot !== undefined) hypervisor.bootDom0Devices(boot);
+  if (boot !== 'raw') hypervisor.bootDom0Devices(boot);
   const [domctl, physdev] = [new Domctl(hypervisor, 0), new Physdev(hypervisor, 0)];
   const make = (name: string, with_: boolean): Domain => domctl.createDomain({ name, kind: 'pv', pages: 256, iommu: with_ });
   const fn = (routing: number): number => machine.functionOf(text(routing));

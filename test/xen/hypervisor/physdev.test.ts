@@ -123,6 +123,19 @@ messages('MSI: host interrupt and number as observed (38, 55), address and data 
   }
 });
 
+messages('without interrupt remapping, or without an IOMMU, the message says its vector itself', async () => {
+  for (const plane of [await controlPlane({ commandLine: 'iommu=no-intremap' }), await controlPlane({}, 'none')]) {
+    const { physdev, hypervisor, config, configWrite, machine } = plane;
+    const pirq = physdev.mapPirq({ domid: 0, type: 'msi', index: -1, pirq: -1, routing: EDU });
+    assert.is(config(EDU, 0x44, 4), 0xfee00000);
+    configWrite(EDU, 0x42, 2, config(EDU, 0x42, 2) | 1);
+    configWrite(EDU, COMMAND, 2, 6);
+    const port = hypervisor.events.bindPirq(0, pirq, 0);
+    raise(plane);
+    assert.is(machine.engine.exports.eventTake(0, port), 1);
+  }
+});
+
 messages('checks, and what they leave', async () => {
   const { physdev, domctl, hypervisor, guest, plain, refused, configWrite, config } = await controlPlane();
   const id = guest.domid;
