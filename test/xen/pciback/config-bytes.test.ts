@@ -3,7 +3,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PcibackDevice } from '../../../src/xen/pciback/seized-device';
-import { E1000E, fakePciback, type FakeFunction, type FakePciback, OBSERVED } from '../../helpers/fake-host-pci';
+import { E1000E, fakePciback, type FakeFunction, type FakePciback, OBSERVED } from '../../helpers/fake-pciback';
 
 /** How a register is treated. What is in no row is raw for reading; writing it is dropped, or raw in permissive mode. */
 type Policy = 'ignored' | 'raw' | 'command' | 'line' | 'bist' | 'bar' | 'pmcsr' | 'control';

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import type { Capability } from '../../../src/pci/capabilities/capability';
 import { field } from '../../../src/pci/fields';
 import type { PcibackDevice } from '../../../src/xen/pciback/seized-device';
-import { E1000, E1000E, EDU, fakePciback, PAIR_0, ROOT_PORT, WIDE, type FakePciback } from '../../helpers/fake-host-pci';
+import { E1000, E1000E, EDU, fakePciback, PAIR_0, ROOT_PORT, WIDE, type FakePciback } from '../../helpers/fake-pciback';
 
 /** What the front end makes of the errors: PCIBIOS codes (xen-passthrough.md 1.3). */
 const PCIBIOS: Readonly<Record<number, number>> = { 0: 0, [-1]: 0x86, [-2]: 0x87, [-3]: 0x88, [-4]: 0x81, [-5]: 0x87, [-22]: -22 };
