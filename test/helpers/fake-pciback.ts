@@ -44,6 +44,8 @@ export class FakeFunction implements ConfigAccess {
   resets = 0;
   /** Every write, as `off:width=value`. */
   readonly writes: string[] = [];
+  /** Called when a write has brought it from D3hot to D0. */
+  onD0: (() => void) | undefined;
   readonly #image: ConfigImage;
 
   constructor(definition: FakeDefinition) {
@@ -88,11 +90,14 @@ export class FakeFunction implements ConfigAccess {
 
   write(off: number, width: 1 | 2 | 4, value: number): void {
     this.writes.push(`${off.toString(16)}:${width}=${(value >>> 0).toString(16)}`);
+    const pmcsr = this.#image.pmCap === 0 ? -1 : this.#image.pmCap + 4;
+    const asleep = ((this.bytes[pmcsr] ?? 0) & 3) === 3;
     for (let i = 0; i < width; i++) {
       const [byte, at] = [(value >>> (8 * i)) & 0xff, off + i];
       const [mask, clear] = [this.#image.writable[at] ?? 0, this.#image.clearable[at] ?? 0];
       this.bytes[at] = (((this.bytes[at] ?? 0) & ~mask) | (byte & mask)) & ~(byte & clear);
     }
+    if (asleep && ((this.bytes[pmcsr] ?? 0) & 3) === 0) this.onD0?.();
   }
 
   /** As HostPci promises it. */
@@ -256,6 +261,10 @@ export class FakePhysdev implements PcibackPhysdev {
     this.#call(`release ${routing.toString(16)}`);
   }
 
+  restoreMsi(routing: number): void {
+    this.#call(`restore ${routing.toString(16)}`);
+  }
+
   mapPirq({ domid, routing, entry, tableBase }: Parameters<PcibackPhysdev['mapPirq']>[0]): number {
     const table = entry === undefined ? '' : ` entry ${entry} of ${(tableBase ?? 0).toString(16)}`;
     this.#call(`map ${routing.toString(16)} for ${domid}${table}`);
@@ -274,26 +283,30 @@ export class FakePhysdev implements PcibackPhysdev {
   }
 }
 
-/** Who holds which line, as `gsi name`; interrupts by `fire`. */
+/** Who holds which line, as `irq name`; interrupts by `fire`. */
 export class FakeLines implements InterruptLines {
   readonly held = new Map<string, () => void>();
   sharedWithOther = true;
 
-  request(gsi: number, name: string, handler: () => void): void {
-    if (this.held.has(`${gsi} ${name}`)) throw new Error(`${name} has line ${gsi} already`);
-    this.held.set(`${gsi} ${name}`, handler);
+  /** A guest has bound the line for itself alone. */
+  taken = false;
+
+  request(irq: number, name: string, handler: () => void): void {
+    if (this.taken) throw new HypercallError('EBUSY', 'taken by the test');
+    if (this.held.has(`${irq} ${name}`)) throw new Error(`${name} has line ${irq} already`);
+    this.held.set(`${irq} ${name}`, handler);
   }
 
-  free(gsi: number, name: string): void {
-    if (!this.held.delete(`${gsi} ${name}`)) throw new Error(`${name} has no line ${gsi}`);
+  free(irq: number, name: string): void {
+    if (!this.held.delete(`${irq} ${name}`)) throw new Error(`${name} has no line ${irq}`);
   }
 
   shared(): boolean {
     return this.sharedWithOther;
   }
 
-  fire(gsi: number, times = 1): void {
-    for (let i = 0; i < times; i++) for (const [key, handler] of this.held) if (key.startsWith(`${gsi} `)) handler();
+  fire(irq: number, times = 1): void {
+    for (let i = 0; i < times; i++) for (const [key, handler] of this.held) if (key.startsWith(`${irq} `)) handler();
   }
 }
 
