@@ -296,6 +296,11 @@ export class PciSplit {
     return new PciSplit(machine, a, options);
   }
 
+  /** With a new domain on a machine that is there. */
+  static on(machine: Machine, options: SplitOptions = {}): PciSplit {
+    return new PciSplit(machine, machine.createDomain({ name: 'a', memory: '256KiB' }), options);
+  }
+
   get domid(): number {
     return this.domain.domid;
   }
