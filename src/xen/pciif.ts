@@ -48,8 +48,18 @@ export interface PciOp {
   readonly offset: number;
   readonly size: number;
   readonly value: number;
-  /** All 128. */
-  readonly msix: ReadonlyArray<{ readonly vector: number; readonly entry: number }>;
+}
+
+export interface MsixEntry {
+  readonly vector: number;
+  /** Index in the function's table. */
+  readonly entry: number;
+}
+
+/** An operation that was copied out of the page. */
+export interface ReadOp extends PciOp {
+  /** The first entries of the copy, up to 128. */
+  msix(count: number): MsixEntry[];
 }
 
 export interface AerOp {
@@ -111,10 +121,10 @@ export class PciPage {
   }
 
   /** The operation as it is at this moment. */
-  readOp(): PciOp {
+  readOp(): ReadOp {
     const copy = this.#copy(OP, OP_SIZE);
     const u32 = (off: number): number => copy.getUint32(off, true);
-    const msix = Array.from({ length: MSIX_MAX }, (_, index) => {
+    const msix = (count: number): MsixEntry[] => Array.from({ length: Math.min(count, MSIX_MAX) }, (_, index) => {
       const at = OP_FIELD.MSIX + index * MSIX_ENTRY.SIZE;
       return { vector: copy.getUint16(at + MSIX_ENTRY.VECTOR, true), entry: copy.getUint16(at + MSIX_ENTRY.ENTRY, true) };
     });
@@ -126,7 +136,7 @@ export class PciPage {
   }
 
   /** The whole of a request. */
-  writeOp({ cmd, err, segment, bus, devfn, offset, size, value, msix }: PciOp): void {
+  writeOp({ cmd, err, segment, bus, devfn, offset, size, value }: PciOp, msix: readonly MsixEntry[] = []): void {
     const request = new DataView(new ArrayBuffer(OP_SIZE));
     request.setUint32(OP_FIELD.CMD, cmd, true);
     request.setInt32(OP_FIELD.ERR, err, true);

@@ -3,7 +3,7 @@
  * only the copy is looked at; of the page nothing is written but the answer.
  */
 
-import { MSIX_MAX, PCI_FLAG, PCI_OP, type PciOp } from '../pciif';
+import { MSIX_MAX, PCI_FLAG, PCI_OP, type ReadOp } from '../pciif';
 import { errnoOf } from '../xenbus/errors';
 import type { FrontLink } from './front-link';
 import { type OpResult, PCI_ERR, type SeizedDevice, type Topology } from './types';
@@ -55,7 +55,7 @@ export class OpServer {
     this.#link.notify();
   }
 
-  #try(op: PciOp, device: SeizedDevice): Answer {
+  #try(op: ReadOp, device: SeizedDevice): Answer {
     try {
       const answer = dispatch(op, device);
       if (answer.err === PCI_ERR.SUCCESS) device.updateIntx();
@@ -68,7 +68,7 @@ export class OpServer {
   }
 }
 
-function dispatch(op: PciOp, device: SeizedDevice): Answer {
+function dispatch(op: ReadOp, device: SeizedDevice): Answer {
   switch (op.cmd) {
     case PCI_OP.CONF_READ: return device.configRead(op.offset, op.size);
     case PCI_OP.CONF_WRITE: return { err: device.configWrite(op.offset, op.size, op.value).err, value: op.value };
@@ -80,9 +80,9 @@ function dispatch(op: PciOp, device: SeizedDevice): Answer {
   }
 }
 
-function enableMsix(op: PciOp, device: SeizedDevice): Answer {
+function enableMsix(op: ReadOp, device: SeizedDevice): Answer {
   if (op.value > MSIX_MAX) return { err: -EINVAL, value: op.value };
-  const { err, value, pirqs } = device.enableMsix(op.msix.slice(0, op.value).map(({ entry }) => entry));
+  const { err, value, pirqs } = device.enableMsix(op.msix(op.value).map(({ entry }) => entry));
   // none is given when fewer are to be had: then `value` tells how many
   return err === PCI_ERR.SUCCESS && value === 0 ? { err, value, vectors: pirqs.slice(0, op.value) } : { err, value };
 }

@@ -2,7 +2,7 @@
 
 import type { GrantRefs } from '../kernel/grant-refs';
 import type { Kernel } from '../kernel/kernel';
-import { type AerOp, PCI_FLAG, type PciOp, PciPage } from '../pciif';
+import { type AerOp, type MsixEntry, PCI_FLAG, type PciOp, PciPage } from '../pciif';
 import { PCI_ERR } from '../pciback/types';
 import { errnoOf, XenbusFailure } from '../xenbus/errors';
 
@@ -26,10 +26,17 @@ export interface ChannelOptions {
   readonly onAer: (op: AerOp) => number;
 }
 
-export type PciRequest = Partial<Omit<PciOp, 'err'>> & { readonly cmd: number };
+export type PciRequest = Partial<PciOp> & { readonly cmd: number; readonly msix?: readonly MsixEntry[] };
 
-/** What came of an operation; `answered` is false when nobody has answered. */
-export type PciAnswer = PciOp & { readonly answered: boolean };
+/** What came of an operation: -1 in `err` also when nobody has answered. */
+export interface PciAnswer {
+  readonly err: number;
+  readonly value: number;
+  /** Of the first entries. */
+  msix(count: number): MsixEntry[];
+}
+
+const UNANSWERED: PciAnswer = { err: PCI_ERR.DEV_NOT_FOUND, value: 0, msix: () => [] };
 
 const ESRCH = 3;
 
@@ -88,39 +95,34 @@ export class PciChannel {
   }
 
   /** Blocks until the operation is answered, or its time is up. */
-  request(request: PciRequest): PciAnswer {
-    const { kernel, timeout } = this.#options;
-    const op: PciOp = {
-      err: 0, segment: 0, bus: 0, devfn: 0, offset: 0, size: 0, value: 0, msix: [], ...request,
-    };
-    if (this.#flight !== undefined) this.#waitFor(this.#flight, timeout);
-    if (!this.#open) return { ...op, err: PCI_ERR.DEV_NOT_FOUND, answered: false };
+  request({ msix = [], ...request }: PciRequest): PciAnswer {
+    if (this.#flight !== undefined) this.#waitFor(this.#flight);
+    if (!this.#open) return UNANSWERED;
     const flight: Flight = { answer: undefined };
     this.#flight = flight;
-    this.page.writeOp(op);
+    this.page.writeOp({ err: 0, segment: 0, bus: 0, devfn: 0, offset: 0, size: 0, value: 0, ...request }, msix);
     this.page.set(PCI_FLAG.OP_ACTIVE);
     this.#notify();
-    return this.#waitFor(flight, timeout, op);
+    return this.#waitFor(flight);
   }
 
   /** Ends a flight: with its answer, or without when the time is up. */
-  #waitFor(flight: Flight, timeout: number, op: PciOp = this.page.readOp()): PciAnswer {
-    const { kernel, onTimeout } = this.#options;
+  #waitFor(flight: Flight): PciAnswer {
+    const { kernel, timeout, onTimeout } = this.#options;
     const over = (): boolean => flight.answer !== undefined || !this.#open || !this.#alive()
       || !this.page.has(PCI_FLAG.OP_ACTIVE);
     kernel.wait(over, timeout);
     this.#requireAlive();
     if (flight.answer !== undefined) return flight.answer;
     if (this.#flight === flight) this.#flight = undefined;
-    const failed = { ...op, err: PCI_ERR.DEV_NOT_FOUND, answered: false };
     if (!this.#open) {
-      flight.answer = failed;
+      flight.answer = UNANSWERED;
     } else if (this.page.has(PCI_FLAG.OP_ACTIVE)) {
       this.page.clear(PCI_FLAG.OP_ACTIVE);
-      flight.answer = failed;
+      flight.answer = UNANSWERED;
       onTimeout();
     } else {
-      flight.answer = { ...this.page.readOp(), answered: true };
+      flight.answer = this.page.readOp();
       // its event may have been taken for the answer's
       this.#lookForAer();
     }

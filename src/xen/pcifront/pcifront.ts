@@ -14,7 +14,7 @@ import type { XenbusDriver } from '../xenbus/bus';
 import type { XenbusDevice } from '../xenbus/device';
 import { orFail, XenbusFailure } from '../xenbus/errors';
 import { XENBUS, type XenbusState } from '../xenbus/states';
-import { type PageAllocator, type PciAnswer, PciChannel } from './channel';
+import { type PageAllocator, type PciAnswer, PciChannel, type PciRequest } from './channel';
 import { PCIBIOS, pcibiosCode } from './codes';
 import type { FrontDevice } from './device';
 import { isAbsent, probeFunction } from './probe';
@@ -323,7 +323,7 @@ export class Pcifront implements XenbusDriver {
 
   // ---- operations
 
-  #request(cmd: number, routing: number, rest: Partial<PciAnswer> = {}): { code: number; answer: PciAnswer | undefined } {
+  #request(cmd: number, routing: number, rest: Partial<PciRequest> = {}): { code: number; answer: PciAnswer | undefined } {
     if (this.#channel === undefined || this.#hung) return { code: PCIBIOS.DEVICE_NOT_FOUND, answer: undefined };
     const answer = this.#channel.request({ ...rest, cmd, segment: 0, bus: routing >> 8, devfn: routing & 0xff });
     return { code: pcibiosCode(answer.err), answer };
@@ -369,14 +369,15 @@ export class Pcifront implements XenbusDriver {
       throw new PortcullisError('PCI_OP', `the back end has ${answer.value | 0} vectors of the ${entries.length} that `
         + `${nameOf(routing)} wants`, { routing, available: answer.value | 0 });
     }
-    return entries.map((_, index) => pirqOf((answer.msix[index]?.vector ?? 0) << 16 >> 16, routing));
+    // signed, as Linux takes it: what is no interrupt is no interrupt
+    return answer.msix(entries.length).map(({ vector }) => pirqOf(vector << 16 >> 16, routing));
   }
 
   disableMsix(routing: number): void {
     this.#disable(PCI_OP.DISABLE_MSIX, routing);
   }
 
-  #interruptOp(cmd: number, routing: number, rest: Partial<PciAnswer> = {}): PciAnswer {
+  #interruptOp(cmd: number, routing: number, rest: Partial<PciRequest> = {}): PciAnswer {
     const { answer } = this.#request(cmd, routing, rest);
     if (answer?.err === 0) return answer;
     const err = answer?.err ?? -ENOENT;

@@ -1,7 +1,7 @@
 // Either end dies at any step of a whole life, and nothing of it is left: no mapping, port, grant, page, device.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { difference } from '../../../src/machine/digest';
+import { type Digest, difference } from '../../../src/machine/digest';
 import type { Machine } from '../../../src/machine/machine';
 import { PciSplit } from '../../helpers/pci-split';
 import { xenDomains } from '../../helpers/xen-domains';
@@ -46,8 +46,7 @@ const DEATHS: Record<string, (split: PciSplit) => void> = {
  * Lives until `steps` changes have been seen; then `kill`, in whatever is under way, and the toolstack takes away what is
  * left. Whether it came so far.
  */
-function die(machine: Machine, steps: number, kill: (split: PciSplit) => void): boolean {
-  const before = machine.digest();
+function die(machine: Machine, before: Digest, steps: number, kill: (split: PciSplit) => void): boolean {
   const split = PciSplit.on(machine);
   split.record();
   let killed = false;
@@ -81,8 +80,9 @@ const death = suite('death');
 for (const [name, kill] of Object.entries(DEATHS)) {
   death(`of ${name} at each step`, async () => {
     const { machine } = await xenDomains();
+    const before = machine.digest();
     let steps = 0;
-    while (die(machine, steps, kill)) steps++;
+    while (die(machine, before, steps, kill)) steps++;
     assert.is(steps > 60, true, `only ${steps} steps`);
   });
 }
