@@ -8,7 +8,7 @@ import { assignableAdd } from './assignable';
 import { RC, strerror } from './errors';
 import { findByName, functionsOfSlot, isAssignable, isSeized, resetDevice, resourcesOf, seizeAnew } from './host-device';
 import { devicePath, PCIBACK, pciBackend } from './paths';
-import { addDevice, STATE } from './pci-nodes';
+import { addDevice, STATE, targetOf } from './pci-nodes';
 import { type PciSpec, shortAddress } from './pci-spec';
 import { grantRights } from './rights';
 import { type AttachedDevice, type KnownDomain, nameOf, routingOf, type Run, Undo } from './toolstack';
@@ -101,8 +101,9 @@ function* publish(run: Run, known: KnownDomain, { bdf, vdevfn, spec }: Wanted, s
     yield* run.poll(() => ready() || !run.lives(domid));
     if (!ready()) run.fail(RC.FAIL, `Backend ${pciBackend(domid)} not ready`);
   }
+  if (!run.lives(domid)) run.fail(RC.FAIL, `domain ${domid} has stopped`);
+  const target = targetOf(run.store, domid, known.name);
   yield* run.transaction((inside) => {
-    if (!run.lives(domid)) run.fail(RC.FAIL, `domain ${domid} has stopped`);
-    addDevice(inside, domid, bdf, { ...spec, vdevfn, name: spec.name }, !starting);
+    addDevice(inside, target, bdf, { ...spec, vdevfn, name: spec.name }, !starting);
   });
 }

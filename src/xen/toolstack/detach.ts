@@ -7,7 +7,7 @@ import type { Bdf } from '../../pci/bdf';
 import type { Task } from '../schedule/scheduler';
 import { resetDevice, seizeAnew } from './host-device';
 import { devicePath, pciBackend, pciFrontend } from './paths';
-import { askRemoval, removeDevice, removeFolders, STATE } from './pci-nodes';
+import { askRemoval, placeOf, removeDevice, removeFolders, STATE } from './pci-nodes';
 import { revokeRights } from './rights';
 import { type AttachedDevice, attempt, type KnownDomain, nameOf, routingOf, type Run } from './toolstack';
 
@@ -29,8 +29,9 @@ export function* detachFunction(run: Run, known: KnownDomain, device: AttachedDe
   try {
     if (taken) clean = takeAway(run, known, device);
     handed = yield* handOver(run, known, bdf, wait);
-    const left = yield* run.transaction((inside) => removeDevice(inside, domid, bdf));
-    if (left === 0) yield* run.transaction((inside) => removeFolders(inside, domid));
+    const place = placeOf(run.store, domid, bdf);
+    if (place !== undefined) yield* run.transaction((inside) => removeDevice(inside, domid, place));
+    if (place?.count === 1) yield* run.transaction((inside) => removeFolders(inside, domid));
     // the back end of a device whose keys are gone has its turn before the device goes
     if (!handed) yield* run.rest();
     over = true;
@@ -47,8 +48,11 @@ export function* detachFunction(run: Run, known: KnownDomain, device: AttachedDe
 }
 
 function removeKeys(run: Run, domid: number, bdf: Bdf): void {
+  const place = placeOf(run.store, domid, bdf);
+  if (place === undefined) return;
   run.store.transaction((inside) => {
-    if (removeDevice(inside, domid, bdf) === 0) removeFolders(inside, domid);
+    removeDevice(inside, domid, place);
+    if (place.count === 1) removeFolders(inside, domid);
   });
 }
 
@@ -67,7 +71,9 @@ function* handOver(run: Run, known: KnownDomain, bdf: Bdf, wait: boolean): Task<
   };
   if (wait) yield* run.poll(() => connected() || !run.lives(domid));
   if (!connected() || !run.lives(domid)) return notReady();
-  if (!(yield* run.transaction((inside) => askRemoval(inside, domid, bdf)))) return false;
+  const place = placeOf(run.store, domid, bdf);
+  if (place === undefined) return false;
+  yield* run.transaction((inside) => askRemoval(inside, domid, place.index));
   yield* run.poll(() => connected() || !run.lives(domid));
   return connected() || notReady();
 }

@@ -3,7 +3,7 @@
 import type { Bdf } from '../../pci/bdf';
 import type { StoreAccess } from '../xenstore/client';
 import { XenstoreError } from '../xenstore/errors';
-import { domainPath, pciBackend, pciFrontend } from './paths';
+import { pciBackend, pciFrontend } from './paths';
 import { parseAddress } from './pci-spec';
 import { nameOf, routingOf } from './toolstack';
 
@@ -24,10 +24,6 @@ export interface ListedDevice {
   readonly index: number;
   readonly bdf: Bdf;
   readonly vdevfn: number;
-}
-
-function there(store: StoreAccess, path: string): boolean {
-  return store.readIfThere(path) !== undefined;
 }
 
 function rmIfThere(store: StoreAccess, path: string): void {
@@ -56,28 +52,46 @@ function writeAll(store: StoreAccess, folder: string, values: ReadonlyArray<read
   for (const [name, value] of values) store.write(`${folder}/${name}`, String(value));
 }
 
-function makeFolders(store: StoreAccess, domid: number): void {
+function makeFolders(store: StoreAccess, { domid, name, stale }: Target): void {
   const [backend, frontend] = [pciBackend(domid), pciFrontend(domid)];
   // what a domain that is no more has left is no part of this one
-  if (there(store, frontend)) store.rm(frontend);
-  if (there(store, backend)) store.rm(backend);
+  for (const path of stale) store.rm(path);
   store.mkdir(backend);
   store.setPermissions(backend, 'n0', `r${domid}`);
   writeAll(store, backend, [
-    ['frontend', frontend], ['frontend-id', domid], ['online', 1], ['state', STATE.INITIALISING],
-    ['domain', store.read(`${domainPath(domid)}/name`)],
+    ['frontend', frontend], ['frontend-id', domid], ['online', 1], ['state', STATE.INITIALISING], ['domain', name],
   ]);
   store.mkdir(frontend);
   store.setPermissions(frontend, `n${domid}`, 'r0');
   writeAll(store, frontend, [['backend', backend], ['backend-id', 0], ['state', STATE.INITIALISING]]);
 }
 
+/** Where a device is added. */
+export interface Target {
+  readonly domid: number;
+  readonly name: string;
+  /** Devices that are there; undefined: no folders yet. */
+  readonly count: number | undefined;
+  /** Folders that are in the way of new ones. */
+  readonly stale: readonly string[];
+}
+
+/**
+ * Looks where a device is to be added. Not within the transaction: watches tell of its nodes in the order in which it
+ * first touches them, and that is the order of the writes.
+ */
+export function targetOf(store: StoreAccess, domid: number, name: string): Target {
+  const count = store.readIfThere(`${pciBackend(domid)}/num_devs`);
+  const stale = count !== undefined ? []
+    : [pciFrontend(domid), pciBackend(domid)].filter((path) => store.readIfThere(path) !== undefined);
+  return { domid, name, count: count === undefined ? undefined : Number(count), stale };
+}
+
 /** Adds a device behind those that are there; `reconfigure` asks both ends to take notice of it. */
-export function addDevice(store: StoreAccess, domid: number, bdf: Bdf, options: PciOptions, reconfigure: boolean): void {
-  const backend = pciBackend(domid);
-  const before = store.readIfThere(`${backend}/num_devs`);
-  if (before === undefined) makeFolders(store, domid);
-  const index = Number(before ?? 0);
+export function addDevice(store: StoreAccess, target: Target, bdf: Bdf, options: PciOptions, reconfigure: boolean): void {
+  const backend = pciBackend(target.domid);
+  if (target.count === undefined) makeFolders(store, target);
+  const index = target.count ?? 0;
   const flag = (value: boolean): number => (value ? 1 : 0);
   writeAll(store, backend, [
     [`key-${index}`, nameOf(bdf)], [`dev-${index}`, nameOf(bdf)],
@@ -91,41 +105,35 @@ export function addDevice(store: StoreAccess, domid: number, bdf: Bdf, options: 
   ]);
 }
 
-/** Index of a device; undefined when the domain does not have it. */
-export function indexOf(store: StoreAccess, domid: number, bdf: Bdf): number | undefined {
-  return listDevices(store, domid).find((one) => routingOf(one.bdf) === routingOf(bdf))?.index;
+/** Place of a device among those that are listed; undefined when the domain does not have it. */
+export function placeOf(store: StoreAccess, domid: number, bdf: Bdf): { index: number; count: number } | undefined {
+  const index = listDevices(store, domid).find((one) => routingOf(one.bdf) === routingOf(bdf))?.index;
+  return index === undefined ? undefined : { index, count: Number(store.read(`${pciBackend(domid)}/num_devs`)) };
 }
 
-/** Asks both ends to let go of a device; false when it is not there. */
-export function askRemoval(store: StoreAccess, domid: number, bdf: Bdf): boolean {
-  const index = indexOf(store, domid, bdf);
-  if (index === undefined) return false;
+/** Asks both ends to let go of a device. */
+export function askRemoval(store: StoreAccess, domid: number, index: number): void {
   store.write(`${pciBackend(domid)}/state-${index}`, STATE.CLOSING);
   store.write(`${pciBackend(domid)}/state`, STATE.RECONFIGURING);
-  return true;
 }
 
 /** The keys of a device, in the order in which libxl removes them and moves those behind. */
 const REMOVED = ['state', 'key', 'dev', 'vdev', 'opts', 'vdevfn', 'name'] as const;
 const MOVED = ['state', 'dev', 'key', 'vdev', 'opts', 'vdevfn', 'name'] as const;
 
-/** Removes the keys of a device and closes the gap; answers how many devices are left, undefined when it is not there. */
-export function removeDevice(store: StoreAccess, domid: number, bdf: Bdf): number | undefined {
+/** Removes the keys of a device, and closes the gap: whose index changes keeps its place in the guest's eyes. */
+export function removeDevice(store: StoreAccess, domid: number, { index, count }: { index: number; count: number }): void {
   const backend = pciBackend(domid);
-  const index = indexOf(store, domid, bdf);
-  if (index === undefined) return undefined;
-  const left = Number(store.read(`${backend}/num_devs`)) - 1;
   for (const key of REMOVED) rmIfThere(store, `${backend}/${key}-${index}`);
-  store.write(`${backend}/num_devs`, String(left));
-  for (let from = index + 1; from <= left; from++) {
-    const moved = MOVED.flatMap((key) => {
+  store.write(`${backend}/num_devs`, String(count - 1));
+  for (let from = index + 1; from < count; from++) {
+    for (const key of MOVED) {
       const value = store.readIfThere(`${backend}/${key}-${from}`);
-      return value === undefined ? [] : [{ key, value }];
-    });
-    for (const { key, value } of moved) store.write(`${backend}/${key}-${from - 1}`, value);
-    for (const { key } of moved) store.rm(`${backend}/${key}-${from}`);
+      if (value === undefined) continue;
+      store.write(`${backend}/${key}-${from - 1}`, value);
+      store.rm(`${backend}/${key}-${from}`);
+    }
   }
-  return left;
 }
 
 /** Removes both folders, and the ones above that were theirs alone. */
