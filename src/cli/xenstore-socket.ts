@@ -4,14 +4,10 @@
  * only guard.
  */
 
-import fs from 'node:fs';
 import net from 'node:net';
 import type { Connection, Xenstored } from '../index';
-import { CommandError, EXIT } from './exit';
-import { reasonOf } from './files';
+import { listenOn } from './unix-socket';
 
-/** sun_path of sockaddr_un, less the NUL. */
-const PATH_MAX = 107;
 /** What may wait for a client that does not read, before it is dropped. */
 const WAITING_MAX = 4 << 20;
 
@@ -20,6 +16,8 @@ export interface XenstoreSocketOptions {
   readonly mode?: number;
   /** Bytes; 4 MiB unless told. */
   readonly waitingMax?: number;
+  /** Called when requests have been served: who watches the store may have something to do. */
+  readonly onServed?: () => void;
 }
 
 export class XenstoreSocket {
@@ -28,23 +26,20 @@ export class XenstoreSocket {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   readonly #waitingMax: number;
+  readonly #onServed: () => void;
 
-  private constructor(store: Xenstored, path: string, waitingMax: number) {
+  private constructor(store: Xenstored, path: string, options: XenstoreSocketOptions) {
     this.#store = store;
     this.path = path;
-    this.#waitingMax = waitingMax;
+    this.#waitingMax = options.waitingMax ?? WAITING_MAX;
+    this.#onServed = options.onServed ?? (() => undefined);
     this.#server = net.createServer((socket) => this.#serve(socket));
   }
 
   /** Resolves when clients can connect. */
   static async listen(store: Xenstored, path: string, options: XenstoreSocketOptions = {}): Promise<XenstoreSocket> {
-    if (Buffer.byteLength(path) > PATH_MAX) {
-      throw refused(path, `its name has more than ${PATH_MAX} bytes`);
-    }
-    await removeStale(path);
-    const { mode = 0o600, waitingMax = WAITING_MAX } = options;
-    const socket = new XenstoreSocket(store, path, waitingMax);
-    await socket.#listen(mode);
+    const socket = new XenstoreSocket(store, path, options);
+    await listenOn(socket.#server, path, options.mode ?? 0o600);
     return socket;
   }
 
@@ -52,20 +47,6 @@ export class XenstoreSocket {
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => { this.#server.close(() => resolve()); });
-  }
-
-  #listen(mode: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error) => reject(refused(this.path, reasonOf(error), error)));
-      this.#server.once('listening', () => resolve());
-      // The file is made within `listen`, and must not be open to more people for a moment.
-      const before = process.umask(0o777 & ~mode);
-      try {
-        this.#server.listen(this.path);
-      } finally {
-        process.umask(before);
-      }
-    });
   }
 
   #serve(socket: net.Socket): void {
@@ -101,8 +82,12 @@ export class XenstoreSocket {
     socket.on('data', (bytes) => {
       connection.reader.push(bytes as Buffer);
       guarded();
+      this.#onServed();
     });
-    socket.on('drain', guarded);
+    socket.on('drain', () => {
+      guarded();
+      this.#onServed();
+    });
     // A client that dies: `close` follows.
     socket.on('error', () => undefined);
     socket.on('close', () => {
@@ -110,28 +95,7 @@ export class XenstoreSocket {
       connection.onEnd = undefined;
       connection.onOutput = undefined;
       store.disconnect(connection);
+      this.#onServed();
     });
   }
-}
-
-/** A socket on which nobody listens is left over, and goes. Anything else stays. */
-async function removeStale(path: string): Promise<void> {
-  const status = fs.lstatSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return;
-  if (!status.isSocket()) throw refused(path, 'there is something that is no socket');
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = net.connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (isAlive) throw refused(path, 'somebody listens there already');
-  fs.rmSync(path, { force: true });
-}
-
-function refused(path: string, why: string, cause?: unknown): CommandError {
-  const sentence = `cannot listen on ${path} (${why}); name a socket in a folder that exists and that you may write to`;
-  return new CommandError(EXIT.environment, sentence, { cause });
 }
