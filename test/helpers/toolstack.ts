@@ -1,6 +1,7 @@
 // xl on a small machine: the real hypervisor, store and scheduler; sysfs, pciback and pcifront as the sheets describe
 // them, no larger than the toolstack needs them to be.
 import { Machine } from '../../src/machine/machine';
+import { bdfOf, formatBdf, parseBdf, routingId } from '../../src/pci/bdf';
 import { KernelError } from '../../src/xen/dom0/errors';
 import type { KernelErrno, Sysfs } from '../../src/xen/dom0/types';
 import type { Domain } from '../../src/xen/hypervisor/domain';
@@ -11,6 +12,8 @@ import { Xl } from '../../src/xen/toolstack/xl';
 import { XenstoreClient } from '../../src/xen/xenstore/client';
 import { Xenstored } from '../../src/xen/xenstore/daemon';
 import { dumpStore } from '../../src/xen/xenstore/dump';
+
+const routingOf = (name: string): number => routingId(parseBdf(name));
 
 const PCIBACK = '/sys/bus/pci/drivers/pciback';
 const DEVICES = '/sys/bus/pci/devices';
@@ -298,7 +301,7 @@ export class Trace {
       const value = path.startsWith('@') ? undefined : this.#client.readIfThere(path);
       this.#lines.push(path.startsWith('@') ? path : value === undefined ? `rm ${path}` : `${path} = ${value}`);
     };
-    this.#client.watch('/', 'all');
+    for (const path of ['/', '@introduceDomain', '@releaseDomain']) this.#client.watch(path, 'all');
     this.#lines = [];
   }
 
@@ -336,6 +339,10 @@ export interface Rig {
   create(config: string, ...args: string[]): XlResult;
   /** The whole store, as text. */
   dump(): string;
+  /** Store, rights and devices: what a refused command must leave as it was. */
+  state(): string;
+  /** What each domain has the right to, and its devices. */
+  rights(domid: number): { iomem: string; ioport: string; irq: string; devices: string[] };
   pass(ms: number): void;
 }
 
@@ -351,6 +358,11 @@ export async function toolstackRig({ iommu = true, allowUnsafePassthrough = fals
     devices: ['04.0', '06.0', '07.0', '08.0', '0a.0', '0a.1'].map((bdf) => ({ model: 'edu', bdf: `0000:00:${bdf}` })),
   });
   const { hypervisor } = machine;
+  hypervisor.bootDom0Devices({ unsafePassthrough: allowUnsafePassthrough });
+  // the first domain has what the observed devices occupy
+  hypervisor.iomemPermission(0, 0xfe400, 0x400, true);
+  hypervisor.ioportPermission(0, 0xd000, 0x1000, true);
+  for (const line of [20, 21, 22]) hypervisor.irqPermission(0, line, true);
   let now = 0;
   const scheduler = new Scheduler({ now: () => now, settle: () => false, nextDeadline: () => Infinity, advance: (to) => { now = to; } });
   const store = new Xenstored({ host: { exists: (domid) => hypervisor.domains.some((one) => one.domid === domid), connect: () => undefined } });
@@ -378,12 +390,28 @@ export async function toolstackRig({ iommu = true, allowUnsafePassthrough = fals
   };
   const toolstack: ToolstackParts = { ...parts, sysfs, programs, seed: 7, allowUnsafePassthrough, xenRevoke };
   const xl = new Xl(toolstack);
+  const rights: Rig['rights'] = (domid) => {
+    const { iomem, ioport, irq, assigned } = hypervisor.domain(domid);
+    const text = (ranges: ReadonlyArray<readonly [number, number]>, radix: number): string =>
+      ranges.map(([low, high]) => (low === high ? low.toString(radix) : `${low.toString(radix)}-${high.toString(radix)}`)).join(', ');
+    return {
+      iomem: text(iomem.ranges, 16), ioport: text(ioport.ranges, 16), irq: text(irq.ranges, 10),
+      devices: [...assigned].map((routing) => formatBdf(bdfOf(routing))).sort(),
+    };
+  };
   const run = (args: string[], files = new Map<string, string>()): XlResult => scheduler.run(`xl ${args.join(' ')}`, 0, xl.run(args, files));
   return {
     machine, store, client, scheduler, sysfs, pciback, fronts, running, xl, trace: new Trace(store),
     run: (...args) => run(args),
     create: (config, ...args) => run(['create', ...args, 'guest.cfg'], new Map([['guest.cfg', config]])),
     dump: () => dumpStore(store.state),
+    state: () => JSON.stringify({
+      store: dumpStore(store.state), rights: hypervisor.domains.map(({ domid }) => rights(domid)),
+      owners: [...sysfs.devices.keys()].map((name) => hypervisor.ownerOf(routingOf(name))),
+      // a reset leaves no trace
+      sysfs: [...sysfs.devices].map(([name, { resets: _, ...device }]) => ({ name, ...device })), slots: sysfs.slots,
+    }, null, 1),
+    rights,
     pass: (ms) => scheduler.pass(ms * 1e6),
   };
 }

@@ -1,6 +1,5 @@
 /** Making a device assignable and undoing that: `xl pci-assignable-add`, `-remove` and `-list`. */
 
-import { pending } from './hypercalls';
 import { DomId } from '../../../assembly/spec/machine';
 import type { Bdf } from '../../pci/bdf';
 import { PortcullisError } from '../../errors';
@@ -15,21 +14,13 @@ export function assignableAdd(run: Run, bdf: Bdf, name?: string): void {
   let done = false;
   try {
     take(run, bdf, undo);
-    const named = devicePath(bdf, 'name');
-    const before = run.store.readIfThere(named);
-    undo.add(`the name of ${nameOf(bdf)} could not be put back`, () => writeOrRemove(run, named, before));
-    if (name === undefined) run.rmIfThere(named);
-    else run.store.write(named, name);
+    if (name !== undefined) run.write(devicePath(bdf, 'name'), name, undo);
     quarantine(run, bdf);
+    if (name === undefined) run.rmIfThere(devicePath(bdf, 'name'));
     done = true;
   } finally {
     if (!done) undo.run();
   }
-}
-
-function writeOrRemove(run: Run, path: string, value: string | undefined): void {
-  if (value === undefined) run.rmIfThere(path);
-  else run.store.write(path, value);
 }
 
 function take(run: Run, bdf: Bdf, undo: Undo): void {
@@ -55,23 +46,16 @@ function take(run: Run, bdf: Bdf, undo: Undo): void {
   }
   attemptOn(run, `Couldn't bind device to pciback!`, () => sysfs.write(`${PCIBACK}/bind`, name));
   undo.add(`${name} could not be taken from pciback`, () => sysfs.write(`${PCIBACK}/unbind`, name));
-  if (driver !== undefined) {
-    run.store.write(record, driver);
-    undo.add(`the record of ${name} could not be put back`, () => writeOrRemove(run, record, recorded));
-  } else if (recorded !== undefined) run.out.info(`${name} not bound to a driver, will be rebound to ${recorded}`);
+  if (driver !== undefined) run.write(record, driver, undo);
+  else if (recorded !== undefined) run.out.info(`${name} not bound to a driver, will be rebound to ${recorded}`);
   else run.out.warn(`${name} not bound to a driver, will not be rebound.`);
 }
 
-/** Nobody's DMA until a guest has it. A machine without an IOMMU that gives devices away all the same cannot do that. */
+/** Its DMA reaches nothing until a guest has it; on a machine without an IOMMU that is refused, or no more than a word. */
 function quarantine(run: Run, bdf: Bdf): void {
-  const { domctl, parts } = run.tools;
-  if (!domctl.physinfo().directio && parts.allowUnsafePassthrough) {
-    run.out.warn(`no IOMMU: ${nameOf(bdf)} can reach all memory of the machine`);
-    return;
-  }
-  // one that a guest has stays the guest's
-  if (pending(parts.hypervisor, domctl).ownerOf(routingOf(bdf)) === DomId.IO) return;
+  const { domctl } = run.tools;
   attemptOn(run, `failed to quarantine ${nameOf(bdf)}`, () => domctl.assignDevice(DomId.IO, routingOf(bdf), { relaxed: true }), false);
+  if (!domctl.physinfo().directio) run.out.warn(`no IOMMU: ${nameOf(bdf)} can reach all memory of the machine`);
 }
 
 function attemptOn(run: Run, message: string, step: () => void, withReason = true): void {
@@ -90,9 +74,7 @@ export function assignableRemove(run: Run, bdf: Bdf, rebind: boolean): void {
   if (!parts.sysfs.exists(sysfsDevice(bdf))) {
     run.fail(RC.FAIL, `Couldn't lstat ${sysfsDevice(bdf)}: No such file or directory`);
   }
-  if (domctl.physinfo().directio || !parts.allowUnsafePassthrough) {
-    attemptOn(run, `failed to de-quarantine ${name}`, () => domctl.deassignDevice(DomId.IO, routingOf(bdf)), false);
-  } else if (!isAssignable(run, bdf)) run.fail(RC.FAIL, `${name} is not assignable: it is not pciback's, or a domain has it`);
+  attemptOn(run, `failed to de-quarantine ${name}`, () => domctl.deassignDevice(DomId.IO, routingOf(bdf)), false);
   if (isSeized(run, bdf)) {
     attemptOn(run, `Couldn't unbind ${name} from pciback`, () => parts.sysfs.write(`${PCIBACK}/unbind`, name));
     if (parts.sysfs.read(`${PCIBACK}/slots`).split('\n').includes(name)) parts.sysfs.write(`${PCIBACK}/remove_slot`, name);

@@ -64,9 +64,7 @@ function* attachFunction(run: Run, known: KnownDomain, { bdf, vdevfn, spec }: Wa
   const undo = new Undo(run.out);
   let done = false;
   try {
-    const holder = devicePath(bdf, 'domid');
-    run.store.write(holder, String(domid));
-    undo.add(`removing ${holder}`, () => run.rmIfThere(holder));
+    run.write(devicePath(bdf, 'domid'), String(domid), undo);
     resetDevice(run, bdf);
     const device: AttachedDevice = { bdf, resources: resourcesOf(run, bdf) };
     grantRights(run, domid, device.resources, undo);

@@ -63,12 +63,12 @@ export function* createDomain(run: Run, config: DomainConfig, paused: boolean): 
     for (const { first, count } of config.ioports) run.tools.domctl.ioportPermission(domid, first, count, true);
     for (const { first, count } of config.iomem) run.tools.domctl.iomemPermission(domid, first, count, true);
     for (const irq of config.irqs) {
-      const pirq = run.tools.physdev.mapPirq({ domid, type: 'gsi', index: irq, pirq: irq });
-      run.tools.domctl.irqPermission(domid, pirq, true);
+      run.tools.physdev.mapPirq({ domid, type: 'gsi', index: irq, pirq: irq });
+      run.tools.domctl.irqPermission(domid, irq, true);
     }
     const nodes = describe(run, known);
     yield* run.transaction((inside) => writeDomain(inside, nodes));
-    run.parts.store.introduce(domid, nodes.store.gfn, nodes.store.port);
+    run.parts.store.introduce(domid, nodes.store.pfn, nodes.store.port);
     yield* run.transaction((inside) => writeConsole(inside, nodes));
     for (const spec of config.pci) yield* attachSpec(run, known, spec, true);
     if (!paused) start(run, known);
@@ -123,7 +123,7 @@ function describe(run: Run, { domain, config, uuid }: KnownDomain): DomainNodes 
     entry.setUint16(GrantEntry.DOMID, DOM0, true);
     entry.setUint32(GrantEntry.V1_FRAME, gfn, true);
     entry.setUint16(GrantEntry.FLAGS, Gtf.PERMIT_ACCESS, true);
-    return { gfn, port };
+    return { pfn, gfn, port };
   };
   const last = domain.p2m.length - 1;
   // the store's channel comes first: port 1

@@ -6,6 +6,8 @@ import { domainPath, libxlPath } from './paths';
 
 /** A page of the domain that it shares with domain 0, and the event channel that goes with it. */
 export interface SharedRing {
+  /** Its place in the domain's memory. */
+  readonly pfn: number;
   /** What the other side maps: a machine frame of a PV guest, a guest frame of any other. */
   readonly gfn: number;
   /** Port in the domain. */

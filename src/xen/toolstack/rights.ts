@@ -1,6 +1,5 @@
 /** What a domain may reach of a device: I/O ports, I/O memory, the interrupt line. */
 
-import { pending } from './hypercalls';
 import type { Bdf } from '../../pci/bdf';
 import { PortcullisError } from '../../errors';
 import type { Range } from './domain-config';
@@ -36,13 +35,12 @@ export function grantRights(run: Run, domid: number, { ports, frames, irq }: Dev
   }
   if (irq === undefined) return;
   const had = sharesIrq(run, domid, irq, undefined);
-  let pirq = irq;
   if (!had) {
-    orFail(run, `xc_physdev_map_pirq irq=${irq}`, () => { pirq = physdev.mapPirq({ domid, type: 'gsi', index: irq, pirq: irq }); });
-    undo.add(`xc_physdev_unmap_pirq irq=${irq}`, () => physdev.unmapPirq(domid, pirq));
+    orFail(run, `xc_physdev_map_pirq irq=${irq}`, () => { physdev.mapPirq({ domid, type: 'gsi', index: irq, pirq: irq }); });
+    undo.add(`xc_physdev_unmap_pirq irq=${irq}`, () => physdev.unmapPirq(domid, irq));
   }
-  orFail(run, `xc_domain_irq_permission irq=${irq}`, () => domctl.irqPermission(domid, pirq, true));
-  if (!had) undo.add('taking the interrupt back', () => domctl.irqPermission(domid, pirq, false));
+  orFail(run, `xc_domain_irq_permission irq=${irq}`, () => domctl.irqPermission(domid, irq, true));
+  if (!had) undo.add('taking the interrupt back', () => domctl.irqPermission(domid, irq, false));
 }
 
 /** What the domain's devices need, but for one of them. */
@@ -87,7 +85,7 @@ export function revokeRights(run: Run, domid: number, { bdf, resources }: Attach
   for (const range of resources.frames.flatMap((one) => without(one, kept.flatMap(({ frames }) => frames)))) {
     step(`xc_domain_iomem_permission 0x${hex(range.first)}/0x${hex(range.count)}`,
       () => domctl.iomemPermission(domid, range.first, range.count, false));
-    if (!parts.xenRevoke) step('unmapping', () => { mappings += pending(parts.hypervisor).unmapIoMemory(domid, range.first, range.count); });
+    if (!parts.xenRevoke) step('unmapping', () => { mappings += parts.hypervisor.unmapIoMemory(domid, range.first, range.count); });
   }
   if (mappings > 0) {
     run.out.warn(`domain ${domid} still had ${mappings} page${mappings === 1 ? '' : 's'} of the device mapped; unmapped`);

@@ -3,13 +3,14 @@
 import { Random } from '../../engine/index';
 import { type Bdf, formatBdf, routingId } from '../../pci/bdf';
 import type { Domain } from '../hypervisor/domain';
+import { Domctl } from '../hypervisor/domctl';
+import { Physdev } from '../hypervisor/physdev';
 import type { Task } from '../schedule/scheduler';
 import { XenstoreClient, type StoreAccess } from '../xenstore/client';
 import { XenstoreError } from '../xenstore/errors';
 import type { DomainConfig } from './domain-config';
 import { LibxlError, RC } from './errors';
 import type { DeviceResources } from './host-device';
-import { Domctl, Physdev } from './hypercalls';
 import { Output } from './output';
 import type { ToolstackParts } from './types';
 
@@ -160,6 +161,24 @@ export class Run {
     }
   }
 
+  /** Writes a node; `undo` puts back what was there, and takes away the folders that came with it, if nothing else is in them. */
+  write(path: string, value: string, undo: Undo): void {
+    const before = this.store.readIfThere(path);
+    const made: string[] = [];
+    for (let folder = parentOf(path); folder !== '' && this.store.readIfThere(folder) === undefined; folder = parentOf(folder)) {
+      made.push(folder);
+    }
+    this.store.write(path, value);
+    undo.add(`putting ${path} back`, () => {
+      if (before !== undefined) {
+        this.store.write(path, before);
+        return;
+      }
+      this.rmIfThere(path);
+      for (const folder of made) if (this.store.directory(folder).length === 0) this.store.rm(folder);
+    });
+  }
+
   /** A domain that the toolstack has made; throws INVAL for any other. */
   known(domid: number): KnownDomain {
     const known = this.tools.domains.get(domid);
@@ -196,6 +215,8 @@ export function attempt(out: Output, name: string, step: () => void): boolean {
     return false;
   }
 }
+
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
 export const routingOf = (bdf: Bdf): number => routingId(bdf);
 export const nameOf = (bdf: Bdf): string => formatBdf(bdf);
