@@ -24,6 +24,11 @@ export const enum Evtchn {
   WILL_SHARE = 1,
 }
 
+/** VIRQ_* (public/xen.h). */
+export const enum Virq {
+  DOM_EXC = 3,
+}
+
 /** EVTCHNSTAT_*: what a port is. */
 export const enum PortState {
   CLOSED = 0,

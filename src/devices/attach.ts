@@ -69,7 +69,7 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
     registers = withMsix(registers, image.msix, definition.model);
     const size = image.value.length;
     const config = take(4 * size, 'the config space');
-    engine.stateBytes(config, 4 * size).set([...image.value, ...image.writable, ...image.clearable, ...image.value]);
+    engine.stateBytes(config, 4 * size).set([...image.value, ...image.writable, ...image.clearable, ...image.reset]);
     set(FunctionRecord.CONFIG, config);
     set(FunctionRecord.CONFIG_SIZE, size);
     set(FunctionRecord.CONFIG_RESET, config + 3 * size);

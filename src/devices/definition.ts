@@ -1,5 +1,6 @@
 import type { Model } from '../../assembly/spec/state';
 import type { ConfigDefinition } from '../pci/config-space';
+import type { DumpFacts } from './dump/facts';
 import type { RegisterTable } from './register-table';
 
 /** A built-in device: what its config space and registers are, and which model of the engine is behind them. */
@@ -20,4 +21,6 @@ export interface DeviceDefinition {
   stateSize: number;
   /** What the state holds before power-on (an EEPROM), for the function at a routing id; the rest is 0. */
   initialState?: (routing: number) => Uint8Array;
+  /** Of a device made from a dump: what the file says beyond config space, and what it does not. */
+  dump?: DumpFacts;
 }

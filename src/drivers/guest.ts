@@ -25,18 +25,27 @@ export interface Guest {
   store(va: number, width: Width, value: number): void;
   /** Pages of the guest's memory that are free, contiguous in guest addresses: guest address of the first. */
   allocPages(count: number): number;
+  /** Gives pages back that were allocated. */
+  freePages(va: number, count: number): void;
   /** One page whose machine address lies at or below `mask`. */
   allocPageBelow(mask: number): number;
   /** Machine address of a byte of the guest's memory: what a PV guest reads out of its P2M. */
   machineAddress(va: number): number;
   /** Maps I/O memory at a free guest address; throws EPERM without the right. */
   ioremap(machineAddress: number, size: number): number;
+  /** Ends a mapping that `ioremap` gave. */
+  iounmap(va: number, size: number): void;
   /** Config space of a function that the domain has. */
   config(routing: number): ConfigAccess;
   /** Binds the function's MSI to an event of this guest, and programs its capability. */
   enableMsi(routing: number): { vector: number; port: number };
   /** The same for `vectors` vectors of its MSI-X: the first ones of the table, unmasked. Its memory decode is on. */
   enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }>;
+  /** Binds the line that the function's INTx pin leads to; `endIntx` after each event, or it does not come again. */
+  enableIntx(routing: number): { pirq: number; port: number };
+  endIntx(pirq: number): void;
+  /** Ends the function's interrupts, of whatever kind; the ports are closed. */
+  disableInterrupts(routing: number): void;
   /** Whether the event's pending bit is set; clears it. */
   takeEvent(port: number): boolean;
   /** Does deferred work of the machine until nothing is left, as time passes. */

@@ -8,6 +8,7 @@ import { e1000e } from '../devices/e1000e/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
+import { type DumpDescription, devicesOfDump, isDump } from './dumps';
 import { busesOf } from './topology';
 import { parseSize } from './size';
 
@@ -31,7 +32,7 @@ export interface MachineDescription {
   /** The first domain. A native machine's OS has all of the memory instead. */
   dom0?: { memory: string };
   iommu?: 'none' | 'vtd' | IommuDescription;
-  devices?: DeviceDescription[];
+  devices?: Array<DeviceDescription | DumpDescription>;
   /** Scatters frames; equal seeds give equal machines (default 1). */
   seed?: number;
   /** Whether a hypervisor owns the machine, or its one OS (default xen). */
@@ -91,11 +92,25 @@ function knownKeys(what: string, value: object, keys: readonly string[]): void {
   }
 }
 
+/** The functions of a dump. */
+function resolveDump(dump: DumpDescription, taken: Set<number>): PlacedDevice[] {
+  knownKeys('a dump', dump, ['model', 'file', 'only', 'text']);
+  return devicesOfDump(dump).map(({ definition, routing }) => {
+    const bdf = formatBdf(bdfOf(routing));
+    if (taken.has(routing)) {
+      fail('ADDRESS_TAKEN', `${dump.file} has a device at ${bdf}, where another is; name those that you want with "only", or give the `
+        + 'other one another address', { bdf });
+    }
+    taken.add(routing);
+    return { definition, routing, link: 'none' };
+  });
+}
+
 function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Models): PlacedDevice {
   knownKeys('a device', device, ['model', 'bdf', 'link']);
   const definition = models.get(device.model);
   if (definition === undefined) {
-    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...models.keys()].join(', ')}`,
+    fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...models.keys(), 'dump'].join(', ')}`,
       { model: device.model });
   }
   const bdf = parseBdf(device.bdf);
@@ -177,7 +192,8 @@ export function resolveDescription(description: MachineDescription,
       + `less 2 MiB for firmware${tableFrames > 0 ? ` and ${tableFrames} frames for IOMMU tables` : ''}`, { dom0Pages, frames });
   }
   const taken = new Set<number>();
-  const devices = (description.devices ?? []).map((device) => resolveDevice(device, taken, models));
+  const devices = (description.devices ?? []).flatMap((device) =>
+    (isDump(device) ? resolveDump(device, taken) : [resolveDevice(device, taken, models)]));
   checkWires(devices);
   return {
     frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},

@@ -10,9 +10,8 @@ import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
 import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
-import type { DriverTimer } from '../drivers/guest';
 import { vtd } from '../devices/vtd/index';
-import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, configByPorts, machinePorts } from '../pci/access';
+import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { deviceName, dumpFunction } from '../pci/dump';
 import { type EnumeratedFunction, decodeBits, enumerate } from '../pci/enumerate';
@@ -20,17 +19,24 @@ import { enumerateAdded } from '../pci/hotplug';
 import type { ListedFunction } from '../pci/lspci/types';
 import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
+import type { Sysfs } from '../xen/dom0/types';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
+import type { Xenstored } from '../xen/xenstore/daemon';
 import {
   DEVICE_MODELS, type DeviceDescription, type MachineDescription, type Models, type ResolvedDescription,
   type ResolvedDevice, resolveAdded, resolveDescription,
 } from './description';
+import { MachineClock } from './clock';
 import { type Digest, machineDigest } from './digest';
+import { DirectPci, intxLineOf } from './direct-pci';
+import { type ReadFile, withDumps } from './dumps';
 import { DomainGuest, type GuestDocument } from './guest';
+import { MachinePci } from './host-pci';
 import { parseSize } from './size';
 import {
   type MachineDocument, type MachineSnapshot, attachedFrom, checkAgainstState, checkMachine, functionDocument,
 } from './snapshot';
+import { XenSystem } from './xen-system';
 
 export interface MachineHost {
   /** A memory to put the machine into, shared or not; what lay there is zeroed. By default it makes its own. */
@@ -42,6 +48,8 @@ export interface MachineHost {
   models?: readonly DeviceDefinition[];
   /** Devices in TypeScript (`defineDevice`) that the description can name beside the built-in models. */
   devices?: readonly DefinedDevice[];
+  /** Reads the file of a dump that the description names, as text. */
+  readFile?: ReadFile;
   /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
   onDeviceFailed?: (failure: DeviceFailure) => void;
 }
@@ -58,6 +66,12 @@ function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, Devic
     all.set(model, definition);
   }
   return all;
+}
+
+/** The models with what a dump has made of its functions, each a model of its own. */
+function withDumped(models: Models, { devices }: ResolvedDescription): Models {
+  const dumped = devices.map(({ definition }) => definition).filter(({ dump }) => dump !== undefined);
+  return new Map([...models, ...dumped.map((one) => [one.model, one] as const)]);
 }
 
 export interface DomainConfig {
@@ -89,7 +103,9 @@ export class Machine {
   readonly #hosts = new Map<number, HostInstance>();
   readonly #failures: DeviceFailure[] = [];
   readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
+  readonly #clock: MachineClock;
   #enumerated: EnumeratedFunction[] = [];
+  #xen: XenSystem | undefined;
 
   private constructor(engine: Engine, models: Models, source: MachineDescription, description: ResolvedDescription,
     host: MachineHost, saved?: MachineDocument) {
@@ -103,6 +119,7 @@ export class Machine {
         saved.hypervisor);
       this.#hostBridge = attachedFrom(saved.hostBridge, hostBridge, undefined);
       this.dom0 = this.hypervisor.domain(0);
+      this.#clock = this.#makeClock();
       this.#resume(saved);
       return;
     }
@@ -129,13 +146,44 @@ export class Machine {
     this.dom0 = this.hypervisor.createDomain({
       name: description.native ? 'native' : 'Domain-0', kind: description.native ? 'native' : 'pv', pages: description.dom0Pages,
     });
+    this.#clock = this.#makeClock();
     this.#grantOwner();
   }
 
+  /** With the timers of the drivers in the domains that there are. */
+  #makeClock(): MachineClock {
+    return new MachineClock(this.engine, this.hypervisor, () => this.hypervisor.domains.flatMap(({ domid }) =>
+      [...this.#guests.get(domid)?.timers ?? [], ...this.#xen?.timers(domid) ?? []]));
+  }
+
+  /** The Xen control plane. It boots when it is first asked for; without it, a machine is engine, devices and domains. */
+  get xen(): XenSystem {
+    this.engine.host.requireOutside('boot the control plane');
+    return this.#xen ??= new XenSystem({
+      hypervisor: this.hypervisor, dom0: this.dom0, clock: this.#clock, description: this.description,
+      pci: new MachinePci(this.engine, {
+        attached: () => [this.#hostBridge, ...this.#functions.values()],
+        enumerated: (routing) => this.#enumerated.find((one) => one.routing === routing),
+        irq: () => undefined,
+      }),
+    });
+  }
+
+  /** Files of the first domain's kernel. */
+  get sysfs(): Sysfs {
+    return this.xen.sysfs;
+  }
+
+  get xenstore(): Xenstored {
+    return this.xen.store;
+  }
+
   /** Throws a PortcullisError that names the field for anything wrong in the description. */
-  static async create(description: MachineDescription, host: MachineHost = {}): Promise<Machine> {
-    const known = modelsOf(host);
-    const resolved = resolveDescription(description, known);
+  static async create(source: MachineDescription, host: MachineHost = {}): Promise<Machine> {
+    const description = await withDumps(source, host.readFile);
+    const models = modelsOf(host);
+    const resolved = resolveDescription(description, models);
+    const known = withDumped(models, resolved);
     const options: EngineOptions = {
       frames: resolved.frames, tableFrames: resolved.tableFrames, heapBytes: resolved.heapBytes, caches: resolved.caches,
       // Xen's default of a table, and persistent grants of a few disks
@@ -152,6 +200,10 @@ export class Machine {
    * stores and drivers as objects (a driver's `save` gives what its `resume` takes).
    */
   save(): MachineSnapshot {
+    if (this.#xen !== undefined) {
+      throw new PortcullisError('NO_SNAPSHOT', 'the Xen control plane runs, and its kernels and tools are in no snapshot; '
+        + 'save a machine before `xen`, `xl`, `sysfs` or `xenstore` is first used');
+    }
     const { state, ram, document } = this.engine.save();
     const guests = [...this.#guests.values()].filter(({ domain }) => this.hypervisor.domains.includes(domain));
     return { state, ram, document: {
@@ -170,8 +222,9 @@ export class Machine {
    * anything has been changed. A snapshot is trusted as a program is: its hashes find accidents, not malice.
    */
   static async restore(snapshot: MachineSnapshot, host: MachineHost & EngineHost = {}): Promise<Machine> {
-    const models = modelsOf(host);
-    const resolved = checkMachine(snapshot, models);
+    const known = modelsOf(host);
+    const resolved = checkMachine(snapshot, known);
+    const models = withDumped(known, resolved);
     const { state, ram, document } = snapshot;
     const check = (): void => checkAgainstState(snapshot, models);
     const engine = await Engine.restore({ state, ram, document: document.engine }, host, check);
@@ -324,7 +377,9 @@ export class Machine {
   }
 
   #addGuest(domain: Domain, saved?: GuestDocument): DomainGuest {
-    const guest = new DomainGuest(this.hypervisor, domain, (ns) => this.run(ns), saved);
+    const pci = new DirectPci(this.hypervisor, domain, (routing) =>
+      intxLineOf(this.hypervisor, (this.#functions.get(routing) as AttachedFunction).fn));
+    const guest = new DomainGuest(this.hypervisor, domain, { pci, wait: (ns) => this.run(ns) }, saved);
     this.#guests.set(domain.domid, guest);
     return guest;
   }
@@ -338,8 +393,7 @@ export class Machine {
     }
     this.hypervisor.assignDevice(domain.domid, routing, translation);
     this.#rights(domain.domid, routing, true);
-    const pin = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
-    this.hypervisor.irqPermission(domain.domid, pin, true);
+    this.hypervisor.irqPermission(domain.domid, intxLineOf(this.hypervisor, this.functionOf(bdf)), true);
   }
 
   /** Takes it back, reset so that nothing of it is under way, and then as firmware had left it: decode on. */
@@ -351,8 +405,7 @@ export class Machine {
     this.hypervisor.deassignDevice(domain.domid, routing);
     if (domain === this.dom0) return;
     this.#rights(domain.domid, routing, false);
-    const line = configByPorts(machinePorts(this.engine), routing).read(Pci.INTERRUPT_LINE, 1);
-    this.hypervisor.irqPermission(domain.domid, line, false);
+    this.hypervisor.irqPermission(domain.domid, intxLineOf(this.hypervisor, this.functionOf(bdf)), false);
   }
 
   /**
@@ -397,38 +450,14 @@ export class Machine {
     return machineDigest(this.engine, this.hypervisor);
   }
 
-  /** Timers of the drivers in the domains that there are. */
-  #timers(): DriverTimer[] {
-    return this.hypervisor.domains.flatMap(({ domid }) => this.#guests.get(domid)?.timers ?? []);
-  }
-
-  /** The next time at which something is due, Infinity when nothing is. */
-  #nextDeadline(): number {
-    const device = this.engine.exports.nextDeadline();
-    return Math.min(device < 0 ? Infinity : device, ...this.#timers().map((timer) => timer.deadline()));
-  }
-
-  /** Deferred work until none is left, or until a lossless trace is full and wants to be drained. */
-  #serve(now: number): void {
-    const { engine } = this;
-    while (engine.service(now, 0x7fffffff) === 1 && !engine.trace.full) { /* more */ }
-  }
-
-  /** Lets `ns` of virtual time pass and does all deferred work that this brings. */
+  /**
+   * Lets `ns` of virtual time pass and does all deferred work that this brings; when the control plane runs, so do the
+   * kernels and tools in it.
+   */
   run(ns = 0): void {
     this.engine.host.requireOutside('run the machine');
-    const { engine } = this;
-    const end = engine.now + ns;
-    for (;;) {
-      this.#serve(engine.now);
-      this.hypervisor.deliverInterrupts();
-      for (const timer of this.#timers()) if (timer.deadline() <= engine.now) timer.fire();
-      const deadline = this.#nextDeadline();
-      if (deadline > end || deadline <= engine.now) break;
-      engine.service(deadline, 0);
-    }
-    this.#serve(end);
-    this.hypervisor.deliverInterrupts();
+    if (this.#xen === undefined) this.#clock.advance(this.engine.now + ns);
+    else this.#xen.scheduler.pass(ns);
   }
 
   /** Every function by address, as `lspci` lists them. */

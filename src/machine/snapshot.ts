@@ -56,7 +56,8 @@ const SHAPE: Shape = { fields: {
   schemaVersion: 'whole', engine: 'object', description: 'object',
   hostBridge: FUNCTION, functions: { each: FUNCTION },
   enumerated: { each: 'object' },
-  guests: { each: { fields: { domid: 'whole', next: 'whole', taken: { each: 'whole' } } } },
+  guests: { each: { fields: { domid: 'whole', next: 'whole', taken: { each: 'whole' },
+    free: { each: 'whole' }, unmapped: { each: { fields: { page: 'whole', pages: 'whole' } } } } } },
   hypervisor: HYPERVISOR_SHAPE, devices: 'object',
 } };
 

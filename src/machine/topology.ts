@@ -1,7 +1,8 @@
 import { PortcullisError } from '../errors';
-import { PciCap, PciExp } from '../../assembly/spec/pci';
+import { PciExp } from '../../assembly/spec/pci';
 import type { DeviceDefinition } from '../devices/definition';
 import { bdfOf, formatBdf } from '../pci/bdf';
+import { expressType } from '../pci/config-space';
 
 interface Placed {
   definition: DeviceDefinition;
@@ -19,10 +20,7 @@ const hex = (bus: number): string => bus.toString(16).padStart(2, '0');
 
 /** Root ports are on the root bus: their capability says so. */
 function isRootPort({ config }: DeviceDefinition): boolean {
-  const express = config?.capabilities?.find(({ id, version }) => id === PciCap.EXP && version === undefined);
-  const fields = express?.fields({ rootBus: true, multiFunction: false }) ?? [];
-  const flags = fields.find(({ off }) => off === PciExp.FLAGS)?.value ?? 0;
-  return config?.bridge === true && (flags >> PciExp.FLAGS_TYPE_SHIFT & 0xf) === PciExp.TYPE_ROOT_PORT;
+  return config?.bridge === true && expressType(config) === PciExp.TYPE_ROOT_PORT;
 }
 
 /**

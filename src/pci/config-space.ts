@@ -1,4 +1,4 @@
-import { Pci, PciBridge, PciCap, PciExtCap } from '../../assembly/spec/pci';
+import { Pci, PciBridge, PciCap, PciExp, PciExtCap } from '../../assembly/spec/pci';
 import { BarKind } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
 import type { BarRange, Capability } from './capabilities/capability';
@@ -18,6 +18,8 @@ export interface ConfigDefinition extends HeaderDefinition {
   capabilities?: readonly Capability[];
   /** Registers of the device's own behind the header, by config offset. */
   own?: readonly Field[];
+  /** All of it as it is on a real machine, in place of what would follow from the fields. */
+  image?: ConfigImage;
 }
 
 /**
@@ -25,6 +27,8 @@ export interface ConfigDefinition extends HeaderDefinition {
  */
 export interface ConfigImage {
   value: Uint8Array;
+  /** What a reset gives each byte. */
+  reset: Uint8Array;
   writable: Uint8Array;
   clearable: Uint8Array;
   pmCap: number;
@@ -129,9 +133,25 @@ function offsetOf(capabilities: readonly Capability[], id: PciCap): number {
   return found[0]?.off ?? 0;
 }
 
+/** Function 0 says that there are others, so that they are found. */
+function imageAt(image: ConfigImage, { multiFunction }: Place): ConfigImage {
+  if (!multiFunction) return image;
+  const marked = (plane: Uint8Array): Uint8Array => plane.map((byte, off) =>
+    (off === Pci.HEADER_TYPE ? byte | Pci.HEADER_MULTI_FUNCTION : byte));
+  return { ...image, value: marked(image.value), reset: marked(image.reset) };
+}
+
+/** Type of the port or endpoint that the PCI Express capability names; undefined without one. */
+export function expressType(definition: ConfigDefinition): number | undefined {
+  const { value, expressCap } = buildConfig(definition);
+  if (expressCap === 0) return undefined;
+  return (value[expressCap + PciExp.FLAGS] as number) >> PciExp.FLAGS_TYPE_SHIFT;
+}
+
 /** Builds the image. Throws BAD_BAR, BAD_CAPABILITY or CONFIG_OVERLAP for what cannot be. */
 export function buildConfig(definition: ConfigDefinition, place: Place = ANYWHERE): ConfigImage {
   checkBars(definition);
+  if (definition.image !== undefined) return imageAt(definition.image, place);
   const { capabilities = [], bars } = definition;
   const expressCap = offsetOf(capabilities, PciCap.EXP);
   const planes = new ConfigPlanes(expressCap === 0 ? Pci.CONFIG_SIZE : Pci.EXTENDED_CONFIG_SIZE);
@@ -145,7 +165,7 @@ export function buildConfig(definition: ConfigDefinition, place: Place = ANYWHER
   planes.add(0, 'the device', definition.own ?? []);
   addCapabilities(planes, capabilities, place);
   return {
-    value: planes.value, writable: planes.writable, clearable: planes.clearable, expressCap, msix,
+    value: planes.value, reset: planes.value, writable: planes.writable, clearable: planes.clearable, expressCap, msix,
     pmCap: offsetOf(capabilities, PciCap.PM), msiCap: offsetOf(capabilities, PciCap.MSI),
     msixCap: offsetOf(capabilities, PciCap.MSIX),
   };

@@ -9,7 +9,13 @@ export type Translation =
   /** Tables that hold the domain's own frames, device frame = machine frame (PV) or guest frame (HVM). */
   | 'own-frames'
   /** Tables that are empty until the guest maps something by iommu_op. */
-  | 'guest-mapped';
+  | 'guest-mapped'
+  /** All RAM but the hypervisor's tables, whoever has it: the first domain's devices in relaxed mode. */
+  | 'all-frames';
+
+/** SHUTDOWN_* (public/sched.h). */
+export const SHUTDOWN = { poweroff: 0, reboot: 1, suspend: 2, crash: 3, watchdog: 4, soft_reset: 5 } as const;
+export type ShutdownReason = keyof typeof SHUTDOWN;
 
 export interface Domain {
   /** Slot in the engine, and id. */
@@ -22,14 +28,26 @@ export interface Domain {
   readonly iomem: RangeSet;
   readonly ioport: RangeSet;
   readonly irq: RangeSet;
-  /** Slot of its IO domain, and the domain id in the unit. */
-  io: { slot: number; did: number; translation: Translation } | undefined;
+  /** Slot of its IO domain, the domain id in the unit, and for all frames the root of the tables. */
+  io: { slot: number; did: number; translation: Translation; root?: number } | undefined;
   /** Routing ids of the functions that are assigned to it. */
   readonly assigned: Set<number>;
   /** Machine frame of I/O memory that each guest page is mapped to. */
   readonly ioMapped: Map<number, number>;
   /** First guest page that nothing is mapped at: I/O memory goes there. */
   nextMapPage: number;
+  /** Created with XEN_DOMCTL_CDF_iommu: devices may be given to it by domctl. */
+  readonly iommu: boolean;
+  /** Numbers for interrupts: 0 to one less. */
+  readonly nrPirqs: number;
+  /** Whether a number of an INTx line that is in no table is the line's own. */
+  readonly identityPirqs: boolean;
+  /** Host interrupt (an INTx line) of each of its numbers that has been mapped. */
+  readonly pirqs: Map<number, number>;
+  /** How often it is paused: it runs at 0. */
+  pauses: number;
+  shutdown: ShutdownReason | undefined;
+  dying: boolean;
 }
 
 /** The domains that there are, for the parts of the hypervisor. */

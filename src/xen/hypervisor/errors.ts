@@ -2,8 +2,8 @@ import { PortcullisError } from '../../errors';
 
 /** Error numbers of Xen's hypercalls (public/errno.h), as negative results of a hypercall. */
 export const ERRNO = {
-  EPERM: 1, ENOENT: 2, ESRCH: 3, ENXIO: 6, ENOMEM: 12, EACCES: 13, EFAULT: 14, EBUSY: 16, EEXIST: 17, ENODEV: 19,
-  EINVAL: 22, ENOSPC: 28, ERANGE: 34, ENOSYS: 38,
+  EPERM: 1, ENOENT: 2, ESRCH: 3, EIO: 5, ENXIO: 6, E2BIG: 7, EBADF: 9, ENOMEM: 12, EACCES: 13, EFAULT: 14, EBUSY: 16,
+  EEXIST: 17, EXDEV: 18, ENODEV: 19, EINVAL: 22, ENOSPC: 28, ERANGE: 34, ENOSYS: 38, ENODATA: 61, EOPNOTSUPP: 95,
 } as const;
 
 export type Errno = keyof typeof ERRNO;

@@ -27,6 +27,21 @@ const PER_DOMAIN = [11];
 /** Highest port of a guest unless its creator says otherwise (libxl). */
 const GUEST_MAX_PORT = 1023;
 
+export interface PortDump {
+  port: number;
+  pending: boolean;
+  masked: boolean;
+  /** 2 unbound, 3 interdomain, 4 pirq, 5 virq, 6 ipi. */
+  state: number;
+  xen: boolean;
+  vcpu: number;
+  /** Domain at the other end, or that may bind it; its port. */
+  remote: number;
+  far: number | undefined;
+  /** Of a pirq or virq. */
+  number: number | undefined;
+}
+
 interface Port {
   state: number;
   xen: boolean;
@@ -221,9 +236,10 @@ export class EventChannels {
   /** EVTCHNOP_bind_pirq. With `forGuest` the hypervisor binds, and the port goes when the interrupt does. */
   bindPirq(domid: number, pirq: number, flags: number, forGuest = false): number {
     const caller = this.#table.domain(domid);
-    if (!Number.isInteger(pirq) || pirq < 0 || pirq >= Evtchn.PIRQS) {
-      throw new HypercallError('EINVAL', `interrupt ${pirq} is not within 0 to ${Evtchn.PIRQS - 1}`, { pirq });
+    if (!Number.isInteger(pirq) || pirq < 0 || pirq >= caller.nrPirqs) {
+      throw new HypercallError('EINVAL', `interrupt ${pirq} is not within 0 to ${caller.nrPirqs - 1}`, { pirq });
     }
+    this.#pirqs.requireRight(caller, pirq);
     if (this.portOfPirq(caller, pirq) !== 0) {
       throw new HypercallError('EEXIST', `interrupt ${pirq} is bound to port ${this.portOfPirq(caller, pirq)}`, { pirq });
     }
@@ -346,6 +362,30 @@ export class EventChannels {
   }
 
   // ---- the hypervisor's side
+
+  vcpus(domain: Domain): number {
+    return this.#word(domain, DomainRecord.VCPUS);
+  }
+
+  /** Ports of a domain that are open, with the states' numbers of Xen's own dump, where 1 is a reserved port. */
+  ports(domain: Domain): PortDump[] {
+    const open: PortDump[] = [];
+    const on = (array: number, port: number): boolean => {
+      const [bytes, at, bit] = this.#bit(domain, array, port);
+      return ((bytes[at] as number) & bit) !== 0;
+    };
+    for (let port = 1; this.#valid(domain, port); port++) {
+      const { state, xen, vcpu, remote, data } = this.#read(domain.slot, port);
+      if (state === PortState.CLOSED) continue;
+      const far = state === PortState.INTERDOMAIN;
+      open.push({
+        port, pending: on(SharedInfo.EVTCHN_PENDING, port), masked: on(SharedInfo.EVTCHN_MASK, port), state: state + 1, xen, vcpu,
+        remote, far: far ? data & 0xffff : undefined,
+        number: state === PortState.PIRQ || state === PortState.VIRQ ? data & PortRecord.NUMBER_MASK : undefined,
+      });
+    }
+    return open;
+  }
 
   /** Ports of a domain that are open, and what they are, as text. */
   open(domain: Domain): Array<[port: number, text: string]> {

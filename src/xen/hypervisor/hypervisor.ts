@@ -1,26 +1,46 @@
 import { DomId, Machine, MapEntry } from '../../../assembly/spec/machine';
-import {
-  DomainFlag, DomainRecord, FrameKind, FunctionRecord, IoDomainRecord, IomemBlock, State, StateSize,
-} from '../../../assembly/spec/state';
-import { Pci, PciCommand } from '../../../assembly/spec/pci';
+import { DomainFlag, FrameKind, IomemBlock, State } from '../../../assembly/spec/state';
+import { Evtchn, Virq } from '../../../assembly/spec/xen';
 import { type Engine, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import { bdfOf, formatBdf } from '../../pci/bdf';
-import { type Domain, type DomainKind, NO_FRAME, type Translation, guestPage } from './domain';
+import { XEN_DEFAULTS, type XenOptions, parseXenCommandLine } from './command-line';
+import { Console } from './console';
+import { debugText } from './debug-keys';
+import { Devices } from './devices';
+import { CONTROL_DOMAIN, type Domain, NO_FRAME, type ShutdownReason, type Translation, guestPage } from './domain';
 import { type HypervisorDocument, domainDocument, domainFrom } from './document';
 import { HypercallError } from './errors';
 import { EventChannels } from './event-channels';
+import { Faults } from './faults';
 import { FrameStock } from './frame-stock';
 import { grantTableOp } from './grant-op';
 import { GrantTables } from './grant-table';
-import { IommuDriver, VTD_MFN } from './iommu';
+import { type FaultRecord, IommuDriver } from './iommu';
 import { DomainMemory } from './memory';
+import { Messages } from './messages';
 import { type DomainOptions, checkDomainOptions } from './options';
 import { Pirqs, type VectorTarget } from './pirqs';
 import { RangeSet } from './rangeset';
+import { type Neighbour, Rights } from './rights';
 
 /** Frames at the bottom of RAM that belong to no domain: 2 MiB. */
 export const FIRMWARE_FRAMES = 512;
+
+export interface HypervisorOptions {
+  iommu: boolean;
+  seed: number;
+  scattered: boolean;
+}
+
+export interface BootOptions {
+  /** Xen's command line: iommu= and dom0-iommu= of it count. */
+  commandLine?: string;
+  /** Devices may be given away without an IOMMU: they then reach all memory. */
+  unsafePassthrough?: boolean;
+  /** Host interrupt of the first message (default 32). */
+  msiIrqBase?: number;
+}
 
 /**
  * Domains, frames and rights. Rights decide when a mapping is made; the engine checks mappings at each access.
@@ -28,37 +48,113 @@ export const FIRMWARE_FRAMES = 512;
  */
 export class Hypervisor {
   readonly engine: Engine;
-  readonly iommu: IommuDriver | undefined;
+  #iommu: IommuDriver | undefined;
   readonly #domains = new Map<number, Domain>();
   readonly events: EventChannels;
   readonly grants: GrantTables;
+  readonly rights: Rights;
+  readonly devices: Devices;
+  readonly messages: Messages;
+  readonly pirqs: Pirqs;
   readonly #stock: FrameStock;
   readonly #memory: DomainMemory;
-  readonly #pirqs: Pirqs;
-  readonly #functions = new Map<number, number>();
+  readonly #console = new Console();
+  readonly #faults: Faults;
+  #options: XenOptions = XEN_DEFAULTS;
+  #unsafePassthrough = false;
   #nextDomid = 0;
 
   /**
    * With `iommu`, the unit is brought up: its register page must be in place. With `saved`, the engine's state is that
    * of a snapshot, and nothing is touched.
    */
-  constructor(engine: Engine, options: { iommu: boolean; seed: number; scattered: boolean },
-    saved?: HypervisorDocument) {
+  constructor(engine: Engine, options: HypervisorOptions, saved?: HypervisorDocument) {
     this.engine = engine;
     const free = saved === undefined ? this.#unowned(options) : [...saved.free];
     this.#stock = new FrameStock(engine, free, saved?.held);
-    this.#pirqs = new Pirqs(engine, this);
-    this.events = new EventChannels(engine, this, this.#pirqs);
+    this.pirqs = new Pirqs(engine, this);
+    this.events = new EventChannels(engine, this, this.pirqs);
     this.#memory = new DomainMemory(engine, this.#stock, (did) => this.iommu?.flushDomain(did));
     this.grants = new GrantTables(engine, this, this.#stock, this.#memory);
+    const { events, grants, pirqs } = this;
+    const iommu = (): IommuDriver | undefined => this.#iommu;
+    const functionOf = (routing: number): number => this.devices.functionOf(routing);
+    this.messages = new Messages({ engine, pirqs, iommu, functionOf }, saved?.messages);
+    this.rights = new Rights({ engine, table: this, events, pirqs, messages: this.messages });
+    this.devices = new Devices({
+      engine, table: this, iommu, pirqs, events, grants, messages: this.messages, options: () => this.#options,
+      moved: (routing) => this.#faults.forget(routing),
+    }, saved?.devices);
+    this.#faults = new Faults({ engine, console: this.#console, slotOf: (routing) => this.devices.slotOf(routing) }, saved?.faults);
     if (saved !== undefined) {
       for (const domain of saved.domains) this.#domains.set(domain.domid, domainFrom(domain));
-      for (const [routing, fn] of saved.functions) this.#functions.set(routing, fn);
       this.#nextDomid = saved.nextDomid;
-      this.iommu = saved.iommu && new IommuDriver(engine, saved.iommu);
+      this.#iommu = saved.iommu && new IommuDriver(engine, saved.iommu);
+      this.#options = { ...saved.options };
+      this.#unsafePassthrough = saved.unsafePassthrough;
+      pirqs.msiIrqBase = saved.msiIrqBase;
+      this.#console.lines.push(...saved.console);
       return;
     }
-    this.iommu = options.iommu ? new IommuDriver(engine) : undefined;
+    this.#iommu = options.iommu ? new IommuDriver(engine) : undefined;
+  }
+
+  /** The remapping unit, when there is one and it is used. */
+  get iommu(): IommuDriver | undefined {
+    return this.#iommu;
+  }
+
+  get options(): Readonly<XenOptions> {
+    return this.#options;
+  }
+
+  get unsafePassthrough(): boolean {
+    return this.#unsafePassthrough;
+  }
+
+  /** The hypervisor's log: `xl dmesg`. */
+  get console(): string[] {
+    return this.#console.lines;
+  }
+
+  print(text: string): void {
+    this.#console.print(text);
+  }
+
+  /** Says that something was refused, unless it has said it too often. */
+  printRefusal(text: string): void {
+    if (this.#console.allows('refused', this.engine.now)) this.#console.print(text);
+  }
+
+  /**
+   * Xen's part of the boot that concerns devices: options, the first domain's rights to all that Xen does not keep, and
+   * the context entries of its devices. Throws IOMMU_REQUIRED for iommu=force without a unit, BAD_OPTION.
+   */
+  bootDom0Devices({ commandLine = '', unsafePassthrough = false, msiIrqBase = Machine.INTX_LINES }: BootOptions = {}): void {
+    if (!Number.isInteger(msiIrqBase) || msiIrqBase < Machine.INTX_LINES || msiIrqBase > 1024) {
+      throw new PortcullisError('BAD_OPTION', `msiIrqBase is ${msiIrqBase}; it must be a whole number from ${Machine.INTX_LINES} to 1024`,
+        { msiIrqBase });
+    }
+    const { options, problems } = parseXenCommandLine(commandLine);
+    if (options.required && (!options.iommu || this.#iommu === undefined)) {
+      throw new PortcullisError('IOMMU_REQUIRED', 'the command line says iommu=force, and there is no IOMMU to be used; '
+        + 'give the machine "iommu": "vtd" or leave the word out', { commandLine });
+    }
+    for (const problem of problems) this.print(problem);
+    this.#options = options;
+    this.#unsafePassthrough = unsafePassthrough;
+    this.pirqs.msiIrqBase = msiIrqBase;
+    if (!options.iommu) {
+      this.#iommu?.disable();
+      this.#iommu = undefined;
+    }
+    this.print(`I/O virtualisation ${this.#iommu === undefined ? 'disabled' : 'enabled'}`);
+    if (this.#iommu !== undefined) {
+      this.print(` - Dom0 mode: ${{ passthrough: 'Passthrough', relaxed: 'Relaxed', strict: 'Strict' }[options.dom0Mode]}`);
+      this.print('Interrupt remapping enabled');
+    }
+    this.rights.giveAllTo(this.domain(CONTROL_DOMAIN));
+    this.devices.bootDom0();
   }
 
   #unowned({ seed, scattered }: { seed: number; scattered: boolean }): number[] {
@@ -75,9 +171,11 @@ export class Hypervisor {
   /** What is known here and not in the engine's state, as plain data. */
   save(): HypervisorDocument {
     return {
-      domains: this.domains.map(domainDocument), ...this.#stock.save(),
-      functions: [...this.#functions], nextDomid: this.#nextDomid,
-      ...(this.iommu && { iommu: this.iommu.save() }),
+      domains: this.domains.map(domainDocument), ...this.#stock.save(), nextDomid: this.#nextDomid,
+      devices: this.devices.save(), messages: this.messages.save(), faults: this.#faults.save(),
+      options: { ...this.#options }, unsafePassthrough: this.#unsafePassthrough, msiIrqBase: this.pirqs.msiIrqBase,
+      console: [...this.#console.lines],
+      ...(this.#iommu && { iommu: this.#iommu.save() }),
     };
   }
 
@@ -91,6 +189,11 @@ export class Hypervisor {
     const domain = this.#domains.get(domid);
     if (domain === undefined) throw new HypercallError('ESRCH', `there is no domain ${domid}`, { domid });
     return domain;
+  }
+
+  /** Pages that a domain has. */
+  pagesOf(domid: number): number {
+    return this.domain(domid).p2m.reduce((count, mfn) => count + (mfn === NO_FRAME ? 0 : 1), 0);
   }
 
   get freePages(): number {
@@ -127,6 +230,8 @@ export class Hypervisor {
       slot, domid, name: options.name, kind: options.kind, p2m: new Uint32Array(options.pages),
       iomem: new RangeSet(), ioport: new RangeSet(), irq: new RangeSet(), io: undefined, assigned: new Set(),
       ioMapped: new Map(), nextMapPage: 0xf0000,
+      iommu: options.iommu ?? false, nrPirqs: options.nrPirqs ?? Evtchn.PIRQS, identityPirqs: options.identityPirqs ?? true,
+      pirqs: new Map(), pauses: 0, shutdown: undefined, dying: false,
     };
     for (let pfn = 0; pfn < options.pages; pfn++) {
       const mfn = this.#stock.take() as number;
@@ -134,7 +239,7 @@ export class Hypervisor {
       exports.frameAssign(mfn, domid, FrameKind.RAM);
       this.engine.setWord(this.engine.word(State.POOL_M2P) + mfn * 4, pfn);
       this.engine.frame(mfn).fill(0);
-      this.#map(domain, guestPage(domain, pfn), MapEntry.RAM, mfn, true);
+      this.rights.map(domain, guestPage(domain, pfn), MapEntry.RAM, mfn, true);
     }
     this.#domains.set(domid, domain);
     this.#nextDomid++;
@@ -143,19 +248,35 @@ export class Hypervisor {
     return domain;
   }
 
-  /** Takes everything back: devices, mappings, rights, frames. */
+  /** Takes everything back: devices, mappings, rights, frames, whatever state the domain is in. */
   destroyDomain(domid: number): void {
     const domain = this.domain(domid);
+    domain.dying = true;
     for (const routing of [...domain.assigned]) this.deassignDevice(domid, routing);
-    this.#dropIoDomain(domain);
+    this.devices.dropIoDomain(domain);
+    for (const { vector, domid: of } of this.vectors) if (of === domid) this.messages.unmap(vector);
     this.events.destroy(domain);
     if (domain.kind !== 'native') this.grants.destroy(domain);
-    this.engine.setWord(this.#iomemOff(domain) + IomemBlock.COUNT, 0);
+    this.engine.setWord(this.rights.iomemOff(domain) + IomemBlock.COUNT, 0);
     this.engine.exports.domainDestroy(domain.slot);
     for (const mfn of domain.p2m) if (mfn !== NO_FRAME) this.#stock.give(mfn);
     this.#domains.delete(domid);
     // what the domain held of others' that are no more
     this.#stock.reap();
+    this.#tellControlDomain();
+  }
+
+  /** SCHEDOP_shutdown, or the toolstack's: the domain runs no more, and stays until it is destroyed. */
+  shutdownDomain(domid: number, reason: ShutdownReason): void {
+    const domain = this.domain(domid);
+    if (domain.shutdown !== undefined) return;
+    domain.shutdown = reason;
+    this.#tellControlDomain();
+  }
+
+  /** VIRQ_DOM_EXC: a domain has shut down or is gone. */
+  #tellControlDomain(): void {
+    if (this.#domains.has(CONTROL_DOMAIN)) this.events.raiseVirq(CONTROL_DOMAIN, Virq.DOM_EXC);
   }
 
   /** XENMEM_decrease_reservation: pages of a domain go back; answers how many, up to the first that is in use. */
@@ -163,135 +284,70 @@ export class Hypervisor {
     return this.#memory.decrease(this.domain(domid), pages);
   }
 
-  #map(domain: Domain, page: number, kind: MapEntry, mfn: number, writable: boolean): void {
-    const entry = ((kind << MapEntry.KIND_SHIFT) | ((writable ? 1 : 0) << MapEntry.WRITABLE_BIT) | mfn) >>> 0;
-    if (this.engine.exports.guestMapSet(domain.slot, page, entry) !== 0) {
-      throw new HypercallError('ENOMEM', `the map of domain ${domain.domid} is full`, { page });
-    }
-    if (kind === MapEntry.MMIO) domain.ioMapped.set(page, mfn);
-    else domain.ioMapped.delete(page);
-  }
-
-  // ---- domctl: rights
+  // ---- rights, without the question who asks: domctl.ts is in front of them
 
   /** XEN_DOMCTL_iomem_permission: machine frames of I/O memory. Nothing is mapped or unmapped by it. */
   iomemPermission(domid: number, firstMfn: number, count: number, allow: boolean): void {
-    const domain = this.domain(domid);
-    if (count < 1 || firstMfn + count > Machine.MFN_LIMIT) {
-      throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
-    }
-    if (allow && domid !== 0 && firstMfn <= Machine.ECAM_LAST_MFN && firstMfn + count > Machine.ECAM_FIRST_MFN) {
-      throw new HypercallError('EPERM',
-        `frames 0x${firstMfn.toString(16)} and ${count - 1} more hold the enhanced config space, `
-        + 'through which any device could be reached; only the first domain may have it', { domid, firstMfn, count });
-    }
-    const last = firstMfn + count - 1;
-    const next = new RangeSet(domain.iomem.ranges);
-    if (allow) next.add(firstMfn, last);
-    else next.remove(firstMfn, last);
-    if (next.ranges.length > IomemBlock.LIMIT) {
-      throw new HypercallError('ENOMEM', `domain ${domid} would have ${next.ranges.length} ranges of I/O memory; `
-        + `${IomemBlock.LIMIT} are possible`, { domid });
-    }
-    if (allow) domain.iomem.add(firstMfn, last);
-    else domain.iomem.remove(firstMfn, last);
-    // for the data plane, which asks when I/O memory is granted on
-    const block = this.#iomemOff(domain);
-    domain.iomem.ranges.forEach(([low, high], i) => {
-      this.engine.setWord(block + IomemBlock.RANGES + i * 8, low);
-      this.engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
-    });
-    this.engine.setWord(block + IomemBlock.COUNT, domain.iomem.ranges.length);
-  }
-
-  #iomemOff(domain: Domain): number {
-    return this.engine.word(State.POOL_IOMEM) + domain.slot * StateSize.IOMEM_BLOCK;
+    this.rights.iomem(this.domain(domid), firstMfn, count, allow);
   }
 
   /** XEN_DOMCTL_ioport_permission: takes effect at the next access. */
   ioportPermission(domid: number, first: number, count: number, allow: boolean): void {
-    const domain = this.domain(domid);
-    if (count < 1 || first < 0 || first + count > 0x10000) {
-      throw new HypercallError('EINVAL', `ports ${first} to ${first + count - 1} are not within 0 to 65535`, { first, count });
-    }
-    if (allow) domain.ioport.add(first, first + count - 1);
-    else domain.ioport.remove(first, first + count - 1);
-    this.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0);
+    this.rights.ioport(this.domain(domid), first, count, allow);
   }
 
-  /** XEN_DOMCTL_irq_permission. */
+  /** XEN_DOMCTL_irq_permission, by host interrupt. */
   irqPermission(domid: number, irq: number, allow: boolean): void {
-    const domain = this.domain(domid);
-    if (allow) domain.irq.add(irq, irq);
-    else {
-      domain.irq.remove(irq, irq);
-      // a right that is gone delivers nothing more (XSA-46)
-      if (irq < Machine.INTX_LINES) this.events.releasePirq(domain, irq);
-    }
+    this.rights.irq(this.domain(domid), irq, allow);
   }
 
   /** XEN_DOMCTL_memory_mapping: I/O memory into an HVM guest's map; the domain must have the right to it. */
   memoryMapping(domid: number, firstGfn: number, firstMfn: number, count: number, add: boolean): void {
-    const domain = this.domain(domid);
-    if (firstMfn <= VTD_MFN && VTD_MFN < firstMfn + count) {
-      throw new HypercallError('EPERM', 'the registers of the IOMMU are mapped for no domain', { domid, firstMfn, count });
-    }
-    if (!domain.iomem.has(firstMfn, firstMfn + count - 1)) {
-      throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frames ${firstMfn} to `
-        + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
-    }
-    for (let i = 0; i < count; i++) {
-      if (add) this.#map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, true);
-      else this.#unmap(domain, firstGfn + i);
-    }
+    this.rights.memoryMapping(this.domain(domid), firstGfn, firstMfn, count, add);
   }
 
-  // ---- what a PV guest asks for
-
   /**
-   * A leaf of a PV guest's page tables (update_va_mapping): its own RAM, or I/O memory that it has the right to.
-   * Throws EPERM for a foreign frame, for the hypervisor's tables, and always for the IOMMU's registers.
+   * A leaf of a PV guest's page tables (update_va_mapping): its own RAM, or I/O memory that it has the right to. Where a
+   * function has its MSI-X table the page is mapped for reading only, and nothing is said. Throws EPERM for a foreign
+   * frame, for the hypervisor's tables, and always for the IOMMU's registers; EINVAL for the frame that is all ones.
    */
   updateVaMapping(domid: number, page: number, mfn: number, writable: boolean): void {
+    this.rights.updateVaMapping(this.domain(domid), page, mfn, writable);
+  }
+
+  /**
+   * The same with the domain whose frame it is (update_va_mapping_otherdomain): DOMID_SELF, DOMID_IO for I/O memory, or
+   * another's id, for the control domain. One's own id is ESRCH, RAM under DOMID_IO is EPERM.
+   */
+  updateVaMappingOther(domid: number, page: number, mfn: number, writable: boolean, foreign: number): void {
     const domain = this.domain(domid);
-    if (mfn < this.engine.frames) {
-      const record = this.engine.word(State.POOL_FRAMES) + mfn * StateSize.FRAME_RECORD;
-      const word = this.engine.word(record);
-      const kind = word >>> 16;
-      // its grant table is a domain's to map, the status of it for reading
-      const own = kind === FrameKind.RAM || kind === FrameKind.XEN_SHARED || (kind === FrameKind.XEN_STATUS && !writable);
-      if ((word & 0xffff) !== domid || !own) {
-        throw new HypercallError('EPERM', `machine frame ${mfn} is not domain ${domid}'s: owner ${word & 0xffff}`, { domid, mfn });
-      }
-      this.#map(domain, page, MapEntry.RAM, mfn, writable);
+    if (foreign === domid) throw new HypercallError('ESRCH', 'a domain names itself by DOMID_SELF', { domid });
+    if (foreign === DomId.SELF || (foreign === DomId.IO && mfn >= this.engine.frames)) {
+      this.rights.updateVaMapping(domain, page, mfn, writable);
       return;
     }
-    if (mfn === VTD_MFN || !domain.iomem.has(mfn, mfn)) {
-      throw new HypercallError('EPERM', `domain ${domid} has no right to I/O memory frame 0x${mfn.toString(16)}`, { domid, mfn });
+    if (foreign === DomId.IO || domid !== CONTROL_DOMAIN) {
+      throw new HypercallError('EPERM', `domain ${domid} may not map frame 0x${mfn.toString(16)} as domain ${foreign}'s`, { domid, mfn });
     }
-    this.#map(domain, page, MapEntry.MMIO, mfn, writable);
+    this.rights.updateVaMapping(domain, page, mfn, writable, this.domain(foreign));
   }
 
   unmapVa(domid: number, page: number): void {
-    this.#unmap(this.domain(domid), page);
+    this.rights.unmap(this.domain(domid), page);
   }
 
-  #unmap(domain: Domain, page: number): void {
-    this.engine.exports.guestMapSet(domain.slot, page, 0);
-    domain.ioMapped.delete(page);
+  /**
+   * Takes I/O memory out of a domain's map wherever it is mapped: what the toolstack does when a device leaves. Answers
+   * how many pages were.
+   */
+  unmapIoMemory(domid: number, firstMfn: number, count: number): number {
+    return this.rights.unmapIoMemory(this.domain(domid), firstMfn, count);
   }
 
-  /** Takes I/O memory out of a domain's map wherever it is mapped: what the toolstack does when a device leaves. */
-  unmapIoMemory(domid: number, firstMfn: number, count: number): void {
+  /** BARs of functions that the domain does not have, in a page that it has the right to: what it can reach besides. */
+  neighbours(domid: number, mfn: number): Neighbour[] {
     const domain = this.domain(domid);
-    for (const [page, mfn] of [...domain.ioMapped]) {
-      if (mfn < firstMfn || mfn >= firstMfn + count) continue;
-      // a grant may have been mapped over it since
-      const entry = this.engine.exports.guestMapGet(domain.slot, page) >>> 0;
-      if (entry >>> MapEntry.KIND_SHIFT === MapEntry.MMIO && (entry & MapEntry.MFN_MASK) === mfn) this.#unmap(domain, page);
-      else domain.ioMapped.delete(page);
-    }
-    this.engine.exports.grantsWithdraw(domain.slot, firstMfn, firstMfn + count - 1);
+    return domain.iomem.has(mfn, mfn) ? this.rights.neighbours(mfn, this.devices.functions, domain.assigned) : [];
   }
 
   // ---- devices
@@ -299,157 +355,46 @@ export class Hypervisor {
   /** Tells the hypervisor which slot of the engine a function has (PHYSDEVOP_pci_device_add). */
   deviceAdd(routing: number, fn: number): void {
     this.engine.host.requireOutside('call the hypervisor');
-    this.#functions.set(routing, fn);
-    // a bus's context table comes with its first device, and stays
-    this.iommu?.prepareBus(routing >> 8);
+    this.devices.add(routing, fn);
   }
 
   deviceRemove(routing: number): void {
     this.engine.host.requireOutside('call the hypervisor');
-    const owner = this.deviceOwner(routing);
-    if (owner !== undefined) this.deassignDevice(owner.domid, routing);
-    this.#functions.delete(routing);
+    this.devices.remove(routing);
   }
 
   deviceOwner(routing: number): Domain | undefined {
-    return this.domains.find((domain) => domain.assigned.has(routing));
+    return this.devices.assignedTo(routing);
   }
 
-  /** XEN_DOMCTL_test_assign_device: throws as an assignment would, and changes nothing. */
+  /** Domain id of a function's one owner: DomId.IO in quarantine. Throws ENODEV. */
+  ownerOf(routing: number): number {
+    return this.devices.ownerOf(routing);
+  }
+
+  /** Throws as an assignment would, and changes nothing. */
   testAssignDevice(routing: number): void {
-    if (!this.#functions.has(routing)) {
-      throw new HypercallError('ENODEV', `there is no device ${formatBdf(bdfOf(routing))}`, { routing });
-    }
-    const owner = this.deviceOwner(routing);
-    if (owner !== undefined) {
-      throw new HypercallError('EBUSY', `${formatBdf(bdfOf(routing))} is assigned to domain ${owner.domid} already`, { routing });
-    }
+    this.devices.test(routing);
   }
 
   /**
-   * XEN_DOMCTL_assign_device, with the way its DMA is translated. Without a unit only `none` is possible: every
-   * frame of the machine is then within the device's reach.
+   * An assignment with the way its DMA is translated. Without a unit only `none` is possible: every frame of the machine
+   * is then within the device's reach.
    */
   assignDevice(domid: number, routing: number, translation: Translation): void {
-    const domain = this.domain(domid);
-    this.testAssignDevice(routing);
-    if ((translation === 'none') !== (this.iommu === undefined)) {
-      throw new HypercallError('EINVAL', this.iommu === undefined
-        ? `translation "${translation}" needs an IOMMU, and this machine has none`
-        : 'a machine with an IOMMU has no way round it; use "pass-through"', { translation });
-    }
-    if (this.iommu !== undefined) this.#translate(domain, routing, translation);
-    domain.assigned.add(routing);
-    const fn = this.#functions.get(routing) as number;
-    this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, domain.slot + 1);
-  }
-
-  #translate(domain: Domain, routing: number, translation: Translation): void {
-    const iommu = this.iommu as IommuDriver;
-    const io = domain.io ?? this.#makeIoDomain(domain, translation);
-    if (io.translation !== translation) {
-      throw new HypercallError('EINVAL', `domain ${domain.domid}'s devices are translated as "${io.translation}"; `
-        + `"${translation}" cannot stand beside it`, { translation });
-    }
-    if (translation === 'pass-through') iommu.setPassThrough(routing, io.did);
-    else {
-      const root = this.engine.word(State.IO_DOMAIN_TABLE + io.slot * StateSize.IO_DOMAIN_RECORD + IoDomainRecord.ROOT_MFN);
-      iommu.setTables(routing, io.did, root);
-    }
-  }
-
-  #makeIoDomain(domain: Domain, translation: Translation): NonNullable<Domain['io']> {
-    const { exports } = this.engine;
-    // domain id 0 is left out: with caching mode it tags entries that are not present
-    const io = { slot: domain.slot, did: domain.slot + 1, translation };
-    // a device that passes needs no tables, and could write any that there were
-    const status = translation === 'pass-through' ? 0 : exports.ioDomainCreate(io.slot, io.did, domain.domid, 4);
-    if (status !== 0) throw new HypercallError('ENOMEM', `no frame is left for the IOMMU tables of domain ${domain.domid}`, { status });
-    if (translation !== 'pass-through') this.#tableShare(io.slot, domain, translation);
-    if (translation === 'own-frames') {
-      for (let pfn = 0; pfn < domain.p2m.length;) {
-        const mfn = domain.p2m[pfn] as number;
-        let run = 1;
-        if (mfn === NO_FRAME) {
-          pfn++;
-          continue;
-        }
-        while (pfn + run < domain.p2m.length && domain.p2m[pfn + run] === mfn + run) run++;
-        const first = domain.kind === 'hvm' ? pfn : mfn;
-        const done = exports.ioMap(io.slot, first, mfn, run, 3);
-        if (done !== 0) {
-          exports.ioDomainDestroy(io.slot);
-          throw new HypercallError('ENOMEM', `the frames for IOMMU tables ran out while mapping domain ${domain.domid}; `
-            + 'create the machine with more iommuFrames', { status: done });
-        }
-        pfn += run;
-      }
-    }
-    if (translation === 'own-frames' && domain.kind === 'pv') {
-      try {
-        this.grants.setIoDomain(domain, io.slot);
-      } catch (error) {
-        this.grants.setIoDomain(domain, undefined);
-        exports.ioDomainDestroy(io.slot);
-        throw error;
-      }
-    }
-    domain.io = io;
-    // iommu_op is for tables that are the guest's to fill: what Xen maps for it, it cannot unmap
-    this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN,
-      translation === 'guest-mapped' ? io.slot + 1 : 0);
-    return io;
-  }
-
-  /**
-   * The domain's share of the table frames: what its own frames can need at most, or what its drivers' mappings do. It
-   * is kept from the others, and half of what is left is left.
-   */
-  #tableShare(slot: number, domain: Domain, translation: Translation): void {
-    const { engine } = this;
-    const record = (one: number): number => State.IO_DOMAIN_TABLE + one * StateSize.IO_DOMAIN_RECORD;
-    const promised = this.domains.filter(({ io }) => io !== undefined)
-      .reduce((sum, { io }) => sum + engine.word(record((io as NonNullable<Domain['io']>).slot) + IoDomainRecord.QUOTA), 0);
-    const left = engine.word(State.TABLE_FRAMES_COUNT) - promised;
-    const regions = Math.ceil(engine.frames / 512) + 8;
-    const wanted = translation === 'own-frames' ? Math.min(domain.p2m.length, regions) + 8 : 256 + Math.ceil(domain.p2m.length / 128);
-    engine.setWord(record(slot) + IoDomainRecord.QUOTA, Math.max(8, Math.min(wanted, Math.floor(left / 2))));
-  }
-
-  #dropIoDomain(domain: Domain): void {
-    if (domain.io === undefined) return;
-    this.grants.setIoDomain(domain, undefined);
-    this.iommu?.flushDomain(domain.io.did);
-    this.engine.exports.ioDomainDestroy(domain.io.slot);
-    this.engine.setWord(State.DOMAIN_TABLE + domain.slot * StateSize.DOMAIN_RECORD + DomainRecord.IO_DOMAIN, 0);
-    domain.io = undefined;
+    this.devices.assign(this.domain(domid), routing, translation);
   }
 
   /** XEN_DOMCTL_deassign_device: the requester is blocked before anything of the domain is given back. */
   deassignDevice(domid: number, routing: number): void {
-    const domain = this.domain(domid);
-    if (!domain.assigned.delete(routing)) {
-      throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
-    }
-    const fn = this.#functions.get(routing) as number;
-    this.engine.setWord(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.ASSIGNED, 0);
-    // a device that nobody has must not go on with what the domain left it to do
-    this.engine.exports.configWrite(fn, Pci.COMMAND, 2, this.engine.exports.configRead(fn, Pci.COMMAND, 2) & ~PciCommand.MASTER);
-    this.iommu?.block(routing);
-    this.iommu?.releaseInterrupts(routing);
-    for (const target of this.vectors) {
-      if (target.routing !== routing || target.domid !== domid) continue;
-      this.events.releasePirq(domain, target.pirq);
-      this.#pirqs.unmapMessage(target.vector);
-    }
-    if (domain.assigned.size === 0) this.#dropIoDomain(domain);
+    this.devices.deassign(this.domain(domid), routing);
   }
 
   // ---- interrupts
 
   /** Vectors that domains have for the messages of their devices. */
   get vectors(): VectorTarget[] {
-    return this.#pirqs.vectors;
+    return this.pirqs.vectors;
   }
 
   /**
@@ -462,12 +407,12 @@ export class Hypervisor {
     if (!domain.assigned.has(routing)) {
       throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
     }
-    const { vector, pirq } = this.#pirqs.mapMessage(domain, routing);
+    const { vector, pirq } = this.pirqs.mapMessage(domain, routing);
     if (this.iommu === undefined) return { vector, pirq, address: 0xfee00000, data: vector };
     try {
       return { vector, pirq, ...this.iommu.remapInterrupt(routing, vector, 0) };
     } catch (error) {
-      this.#pirqs.unmapMessage(vector);
+      this.pirqs.unmapMessage(vector);
       throw error;
     }
   }
@@ -478,7 +423,7 @@ export class Hypervisor {
     try {
       return { vector, port: this.events.bindPirq(domid, pirq, 0, true), address, data };
     } catch (error) {
-      this.#pirqs.unmapMessage(vector);
+      this.pirqs.unmapMessage(vector);
       throw error;
     }
   }
@@ -486,17 +431,30 @@ export class Hypervisor {
   /** PHYSDEVOP_eoi: an INTx line that is still asserted comes again; a message needs no end. */
   endInterrupt(domid: number, pirq: number): void {
     const domain = this.domain(domid);
-    const known = pirq >= Machine.INTX_LINES
-      ? this.vectors.some((target) => target.domid === domid && target.pirq === pirq)
-      : this.engine.exports.lineEnd(domain.slot, pirq) === 0;
+    const line = this.pirqs.lineOf(domain, pirq);
+    const known = line === undefined ? this.pirqs.irqOf(domain, pirq) !== undefined
+      : this.engine.exports.lineEnd(domain.slot, line) === 0;
     if (!known) throw new HypercallError('EINVAL', `domain ${domid} has no interrupt ${pirq}`, { domid, pirq });
   }
 
   /** Messages that have come and lines that are asserted become events; a vector that nobody has is counted. */
   deliverInterrupts(): { delivered: number; spurious: number } {
     this.engine.host.requireOutside('call the hypervisor');
+    if (this.devices.dom0Devices) this.collectFaults();
     const counts = this.engine.exports.interruptsDeliver() >>> 0;
     return { delivered: counts & 0xffff, spurious: counts >>> 16 };
+  }
+
+  /** Takes the faults that the unit has recorded, tells of them, and stops a device that has too many. */
+  collectFaults(): FaultRecord[] {
+    return this.#iommu === undefined ? [] : this.#faults.collect(this.#iommu);
+  }
+
+  /** `xl debug-keys`: the lines that the key has printed, which are on the console too. */
+  debugKeys(key: string): string[] {
+    const lines = debugText(this, key);
+    for (const line of lines) this.print(line);
+    return lines.map((line) => `(XEN) ${line}`);
   }
 
   /** Hypercall 20: 0 or a negative errno. */

@@ -81,6 +81,12 @@ export class IommuDriver {
     }
   }
 
+  /** Translation and interrupt remapping off: every requester passes, as on a machine without the unit. */
+  disable(): void {
+    const off = 2 ** VtdGcmd.TE_BIT + VtdGcmd.IRE;
+    this.#write(Vtd.GCMD, (this.#read(Vtd.GSTS) & ~off & ~(VtdGcmd.SRTP | VtdGcmd.SIRTP | VtdGcmd.WBF)) >>> 0);
+  }
+
   save(): IommuDocument {
     return {
       root: this.#root, interrupts: this.#interrupts,
@@ -116,6 +122,11 @@ export class IommuDriver {
     if (this.#engine.exports.invalidate(lo, loHigh, 0, 0) !== 0) {
       throw new PortcullisError('IOMMU_QUEUE', 'an invalidation did not complete', { lo, loHigh });
     }
+  }
+
+  /** A frame for tables that the hypervisor fills itself, zeroed. */
+  takeTable(what: string): number {
+    return this.#take(what);
   }
 
   #entry(table: number, index: number): DataView {
@@ -180,11 +191,17 @@ export class IommuDriver {
     return [0, 4, 8, 12].map((off) => entry.getUint32(off, true)) as [number, number, number, number];
   }
 
+  /** Low qword of a bus's root entry. */
+  rootEntry(bus: number): number {
+    const entry = this.#entry(this.#root, bus);
+    return entry.getUint32(4, true) * 2 ** 32 + entry.getUint32(0, true);
+  }
+
   /**
    * A remap-table entry that gives `requester` one vector; answers the MSI address and data to program. Only this
    * requester may use it (SVT = 1).
    */
-  remapInterrupt(requester: number, vector: number, destination: number): { address: number; data: number } {
+  remapInterrupt(requester: number, vector: number, destination: number): { address: number; data: number; index: number } {
     let index = 0;
     while (this.#interruptOwners.has(index)) index++;
     if (index >= IRT_ENTRIES) throw new PortcullisError('NO_INTERRUPT_ENTRY', 'the interrupt-remap table is full (256 entries)');
@@ -196,16 +213,20 @@ export class IommuDriver {
     entry.setUint32(0, vector << 16 | 1, true);
     this.#invalidate(VtdInv.INTERRUPT | 1 << 4, index);
     // handle 14:0 in bits 19:5, bit 15 in bit 2; bit 4: remappable; no sub-handle, so the data is 0
-    return { address: (0xfee00000 | (index & 0x7fff) << 5 | (index >> 15) << 2 | 0x10) >>> 0, data: 0 };
+    return { address: (0xfee00000 | (index & 0x7fff) << 5 | (index >> 15) << 2 | 0x10) >>> 0, data: 0, index };
+  }
+
+  /** Takes one remap-table entry back. */
+  releaseInterrupt(index: number): void {
+    if (!this.#interruptOwners.delete(index)) return;
+    this.#entry(this.#interrupts, index).setUint32(0, 0, true);
+    this.#invalidate(VtdInv.INTERRUPT | 1 << 4, index);
   }
 
   /** Takes every remap-table entry of a requester back: it can send no interrupt any more. */
   releaseInterrupts(requester: number): void {
     for (const [index, owner] of [...this.#interruptOwners]) {
-      if (owner !== requester) continue;
-      this.#entry(this.#interrupts, index).setUint32(0, 0, true);
-      this.#invalidate(VtdInv.INTERRUPT | 1 << 4, index);
-      this.#interruptOwners.delete(index);
+      if (owner === requester) this.releaseInterrupt(index);
     }
   }
 

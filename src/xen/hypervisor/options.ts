@@ -16,6 +16,12 @@ export interface DomainOptions {
   /** Frames of grant table, and mappings of others' grants (default: what the engine was created for). */
   maxGrantFrames?: number;
   maxGrantMappings?: number;
+  /** Numbers for interrupts that it may have (default 256). */
+  nrPirqs?: number;
+  /** Whether its numbers for INTx lines are the lines' own until others are mapped (default yes). */
+  identityPirqs?: boolean;
+  /** Whether devices may be given to it by domctl (default no). */
+  iommu?: boolean;
 }
 
 /** Throws EINVAL for a bound that is out of range. */
@@ -24,6 +30,7 @@ export function checkDomainOptions(engine: Engine, options: DomainOptions): void
     ['vcpus', options.vcpus, 1, SharedInfo.VCPUS], ['maxEventPort', options.maxEventPort, 0, Evtchn.PORTS - 1],
     ['maxGrantFrames', options.maxGrantFrames, 0, engine.word(State.GRANT_FRAMES_LIMIT)],
     ['maxGrantMappings', options.maxGrantMappings, 0, engine.word(State.MAPTRACK_LIMIT)],
+    ['nrPirqs', options.nrPirqs, 16, Evtchn.PIRQS],
   ];
   for (const [name, value, low, high] of bounds) {
     if (value === undefined || (Number.isInteger(value) && value >= low && value <= high)) continue;

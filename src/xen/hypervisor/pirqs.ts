@@ -1,5 +1,6 @@
-// Physical interrupts of domains: INTx lines under their own number, messages under numbers from the top down. Which
-// vector leads where is in the engine's state, for the delivery and for a snapshot.
+// Physical interrupts of domains. A domain has numbers of its own (pirqs) for host interrupts: INTx lines, which are
+// host interrupts under their own number, and messages, which follow from a base on, one for each vector. Which vector
+// leads where is in the engine's state, for the delivery and for a snapshot. Rights are kept by host interrupt (XSA-46).
 import { Machine } from '../../../assembly/spec/machine';
 import { EventBlock, LineRecord, PortRecord, State, StateSize, VectorRecord } from '../../../assembly/spec/state';
 import { Evtchn } from '../../../assembly/spec/xen';
@@ -11,6 +12,10 @@ const FIRST_VECTOR = 0x30;
 const LAST_VECTOR = 0xef;
 /** Guests that may share a line (Xen's irq-max-guests). */
 const MAX_SHARERS = 32;
+/** Interrupts of the I/O APIC: what a GSI can be. */
+export const GSIS = 24;
+/** First number that is given for a line when the caller leaves it open. */
+const FIRST_FREE_LINE_PIRQ = 16;
 
 /** A message's vector, and whose it is. `port` is 0 while the guest has not bound it. */
 export interface VectorTarget {
@@ -25,9 +30,89 @@ export class Pirqs {
   readonly #engine: Engine;
   readonly #table: DomainTable;
 
+  /** Host interrupt of the first message. */
+  msiIrqBase: number = Machine.INTX_LINES;
+  /** Told when a message has been bound to a port, or is no more. */
+  onBound: ((vector: number, bound: boolean) => void) | undefined;
+
   constructor(engine: Engine, table: DomainTable) {
     this.#engine = engine;
     this.#table = table;
+  }
+
+  // ---- numbers
+
+  #message(domain: Domain, pirq: number): VectorTarget | undefined {
+    return this.vectors.find((one) => one.domid === domain.domid && one.pirq === pirq);
+  }
+
+  irqOfVector(vector: number): number {
+    return this.msiIrqBase + vector - FIRST_VECTOR;
+  }
+
+  /** The INTx line behind a domain's number. */
+  lineOf(domain: Domain, pirq: number): number | undefined {
+    const mapped = domain.pirqs.get(pirq);
+    if (mapped !== undefined) return mapped;
+    if (!domain.identityPirqs || !(pirq >= 0 && pirq < Machine.INTX_LINES)) return undefined;
+    return [...domain.pirqs.values()].includes(pirq) ? undefined : pirq;
+  }
+
+  /** The host interrupt behind a domain's number. */
+  irqOf(domain: Domain, pirq: number): number | undefined {
+    const line = this.lineOf(domain, pirq);
+    if (line !== undefined) return line;
+    const message = this.#message(domain, pirq);
+    return message && this.irqOfVector(message.vector);
+  }
+
+  /** A domain's number for a host interrupt. */
+  pirqOf(domain: Domain, irq: number): number | undefined {
+    for (const [pirq, line] of domain.pirqs) if (line === irq) return pirq;
+    const message = this.vectors.find((one) => one.domid === domain.domid && this.irqOfVector(one.vector) === irq);
+    if (message !== undefined) return message.pirq;
+    return this.lineOf(domain, irq) === irq ? irq : undefined;
+  }
+
+  #free(domain: Domain, pirq: number): boolean {
+    return !domain.pirqs.has(pirq) && this.#message(domain, pirq) === undefined;
+  }
+
+  /**
+   * Maps a line under a number, or with -1 under the lowest free one from 16 on; answers the number. Throws EINVAL for a
+   * number out of range, EEXIST when the line has another number already, EBUSY when the number is another's (a live
+   * mapping is never replaced), ENOSPC.
+   */
+  mapLine(domain: Domain, line: number, pirq: number): number {
+    if (pirq >= domain.nrPirqs || pirq < -1) {
+      throw new HypercallError('EINVAL', `${pirq} is not within 0 to ${domain.nrPirqs - 1}`, { pirq });
+    }
+    for (const [number, mapped] of domain.pirqs) {
+      if (mapped !== line) continue;
+      if (pirq === -1 || pirq === number) return number;
+      throw new HypercallError('EEXIST', `host interrupt ${line} is interrupt ${number} of domain ${domain.domid} already`,
+        { pirq, line });
+    }
+    let number = pirq === -1 ? FIRST_FREE_LINE_PIRQ : pirq;
+    while (pirq === -1 && number < domain.nrPirqs && !this.#free(domain, number)) number++;
+    if (number >= domain.nrPirqs) {
+      throw new HypercallError('ENOSPC', `domain ${domain.domid} has no number for an interrupt left`, { domid: domain.domid });
+    }
+    if (!this.#free(domain, number)) {
+      throw new HypercallError('EBUSY', `interrupt ${number} of domain ${domain.domid} is another host interrupt`, { pirq });
+    }
+    const before = this.lineOf(domain, number);
+    if (before !== line && (this.linePort(domain.slot, line) !== 0
+      || (before !== undefined && this.linePort(domain.slot, before) !== 0))) {
+      throw new HypercallError('EBUSY', `host interrupt ${line}, or interrupt ${number} as it was, is bound by domain `
+        + `${domain.domid}`, { pirq, line });
+    }
+    domain.pirqs.set(number, line);
+    return number;
+  }
+
+  unmapLine(domain: Domain, pirq: number): void {
+    domain.pirqs.delete(pirq);
   }
 
   #half(off: number): number {
@@ -56,58 +141,83 @@ export class Pirqs {
     return targets;
   }
 
-  /** PHYSDEVOP_map_pirq of a message: a vector, and the domain's number for it. Throws ENOSPC when there is none. */
-  mapMessage(domain: Domain, routing: number): { vector: number; pirq: number } {
+  /**
+   * PHYSDEVOP_map_pirq of a message: a vector, and the domain's number for it; with -1 the highest free one. The right to
+   * the interrupt comes with it. Throws ENOSPC when there is none, EBUSY for a number in use.
+   */
+  mapMessage(domain: Domain, routing: number, wanted = -1): { vector: number; pirq: number } {
     const targets = this.vectors;
     const taken = new Set(targets.map(({ vector }) => vector));
     let vector = FIRST_VECTOR;
     while (taken.has(vector)) vector++;
     if (vector > LAST_VECTOR) throw new HypercallError('ENOMEM', 'no interrupt vector is left (0x30 to 0xef)');
-    const own = new Set(targets.filter(({ domid }) => domid === domain.domid).map(({ pirq }) => pirq));
-    let pirq = Evtchn.PIRQS - 1;
-    while (own.has(pirq)) pirq--;
-    if (pirq < Machine.INTX_LINES) throw new HypercallError('ENOSPC', `domain ${domain.domid} has no number for an interrupt left`);
+    let pirq = wanted === -1 ? domain.nrPirqs - 1 : wanted;
+    const lowest = domain.identityPirqs ? Machine.INTX_LINES : FIRST_FREE_LINE_PIRQ;
+    if (wanted === -1) {
+      while (pirq >= lowest && !this.#free(domain, pirq)) pirq--;
+      if (pirq < lowest) throw new HypercallError('ENOSPC', `domain ${domain.domid} has no number for an interrupt left`);
+    } else if (!(pirq >= 0 && pirq < domain.nrPirqs)) {
+      throw new HypercallError('EINVAL', `${pirq} is not within 0 to ${domain.nrPirqs - 1}`, { pirq });
+    } else if (!this.#free(domain, pirq) || this.lineOf(domain, pirq) !== undefined) {
+      throw new HypercallError('EBUSY', `interrupt ${pirq} of domain ${domain.domid} is another host interrupt`, { pirq });
+    }
     const record = vectorOff(vector);
     this.#setHalf(record + VectorRecord.SLOT, domain.slot + 1);
     this.#setHalf(record + VectorRecord.PORT, 0);
     this.#setHalf(record + VectorRecord.ROUTING, routing);
     this.#setHalf(record + VectorRecord.PIRQ, pirq);
+    const irq = this.irqOfVector(vector);
+    domain.irq.add(irq, irq);
     return { vector, pirq };
   }
 
+  /** Takes a vector and the right to its interrupt back. */
   unmapMessage(vector: number): void {
+    const target = this.vectors.find((one) => one.vector === vector);
+    const irq = this.irqOfVector(vector);
+    if (target !== undefined) this.#table.domain(target.domid).irq.remove(irq, irq);
     this.#engine.setWord64(vectorOff(vector), 0);
   }
 
-  /** Lets a pirq arrive at a port. Throws as EVTCHNOP_bind_pirq: EPERM without the interrupt, EBUSY when not to share. */
+  /** Throws EPERM when the domain has no right to what is behind its number, or nothing is. */
+  requireRight(domain: Domain, pirq: number): void {
+    const irq = this.irqOf(domain, pirq);
+    if (irq === undefined || !domain.irq.has(irq, irq)) throw refused(domain, pirq);
+  }
+
+  /** Lets a pirq that the domain has the right to arrive at a port. Throws EBUSY when it is in use and not to be shared. */
   bind(domain: Domain, pirq: number, port: number, flags: number, shared: (line: number) => boolean): void {
-    if (pirq >= Machine.INTX_LINES) {
-      const target = this.vectors.find((one) => one.domid === domain.domid && one.pirq === pirq);
+    const line = this.lineOf(domain, pirq);
+    if (line === undefined) {
+      const target = this.#message(domain, pirq);
       if (target === undefined) throw refused(domain, pirq);
       this.#setHalf(vectorOff(target.vector) + VectorRecord.PORT, port);
+      this.onBound?.(target.vector, true);
       return;
     }
-    if (!domain.irq.has(pirq, pirq)) throw refused(domain, pirq);
-    const record = lineOff(pirq);
-    const others = this.sharers(pirq);
+    const record = lineOff(line);
+    const others = this.sharers(line);
     const willShare = (flags & Evtchn.WILL_SHARE) !== 0;
-    if (others.length > 0 && (!willShare || !shared(pirq) || others.length >= MAX_SHARERS)) {
+    if (others.length > 0 && (!willShare || !shared(line) || others.length >= MAX_SHARERS)) {
       throw new HypercallError('EBUSY', `interrupt ${pirq} is in use, and not all of its users share`, { pirq });
     }
     this.#setBit(record + LineRecord.BOUND, domain.slot, true);
-    this.#setHalf(this.linePortOff(domain, pirq), port);
+    this.#setHalf(this.linePortOff(domain, line), port);
   }
 
   unbind(domain: Domain, pirq: number): void {
-    if (pirq >= Machine.INTX_LINES) {
-      const target = this.vectors.find((one) => one.domid === domain.domid && one.pirq === pirq);
-      if (target !== undefined) this.#setHalf(vectorOff(target.vector) + VectorRecord.PORT, 0);
+    const line = this.lineOf(domain, pirq);
+    if (line === undefined) {
+      const target = this.#message(domain, pirq);
+      if (target === undefined) return;
+      this.#setHalf(vectorOff(target.vector) + VectorRecord.PORT, 0);
+      this.onBound?.(target.vector, false);
       return;
     }
-    const record = lineOff(pirq);
+    const record = lineOff(line);
     this.#setBit(record + LineRecord.BOUND, domain.slot, false);
     this.#setBit(record + LineRecord.IN_FLIGHT, domain.slot, false);
-    this.#setHalf(this.linePortOff(domain, pirq), 0);
+    this.#setHalf(this.linePortOff(domain, line), 0);
   }
 
   /** Slots of the domains that have a line bound. */

@@ -27,6 +27,8 @@ export interface SeizedDevice {
   readonly routing: number;
   /** The domain whose front end has it. */
   readonly owner: number | undefined;
+  /** A virtual function of a device with SR-IOV. */
+  readonly virtualFunction?: boolean;
   /** Through the virtual fields; not truncated to the size of the access. */
   configRead(off: number, size: number): OpResult;
   configWrite(off: number, size: number, value: number): OpResult;

@@ -1,0 +1,56 @@
+import type { InterruptLines } from './parts';
+
+/** Every so many interrupts it is looked up whether another domain has the line. */
+const LOOK_UP_EVERY = 1000;
+
+/**
+ * The first domain's end of a line that a guest uses: it claims interrupts, so that the kernel does not switch a shared
+ * line off because nobody does.
+ */
+export class FakeInterrupt {
+  readonly #lines: InterruptLines;
+  /** 0: the device has no line. */
+  readonly #gsi: number;
+  readonly #name: string;
+  #held = false;
+  #handled = 0;
+  on = false;
+  acknowledges = false;
+
+  constructor(lines: InterruptLines, gsi: number, device: string) {
+    this.#lines = lines;
+    this.#gsi = gsi;
+    this.#name = `xen-pciback[${device}]`;
+  }
+
+  get handled(): number {
+    return this.#handled;
+  }
+
+  install(): void {
+    if (this.#gsi === 0) return;
+    if (!this.#held) this.#lines.request(this.#gsi, this.#name, () => this.#interrupt());
+    this.#held = true;
+    this.on = true;
+    this.acknowledges = true;
+  }
+
+  remove(): void {
+    if (this.#held) this.#lines.free(this.#gsi, this.#name);
+    this.#held = false;
+    this.on = false;
+    this.acknowledges = false;
+  }
+
+  #interrupt(): void {
+    if (!this.on || !this.acknowledges) return;
+    this.#handled++;
+    if (this.#handled % LOOK_UP_EVERY === 0 && !this.#lines.shared(this.#gsi)) this.acknowledges = false;
+  }
+
+  /** sysfs `irq_handler_state`. */
+  toggle(): void {
+    this.on = !this.on;
+    if (this.on) this.acknowledges = true;
+  }
+}
