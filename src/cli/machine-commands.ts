@@ -23,7 +23,8 @@ export interface MachineSurroundings {
   /** All of standard input. */
   readonly input: () => Promise<string>;
   readonly stop: () => Promise<void>;
-  readonly machines: Machines;
+  /** Missing: neither `serve` nor `xl` is there. */
+  readonly machines?: Machines;
 }
 
 /** What the library has for machines with a control plane. */
@@ -124,13 +125,13 @@ const count = (_: string, before = 0): number => before + 1;
 
 /** Adds the commands; what one came to goes to `ended`. Gives all that were added, for what all commands share. */
 export function addMachineCommands(program: Command, around: MachineSurroundings, ended: (code: number) => void): Command[] {
-  const { env, out, err } = around;
+  const { env, out, err, machines } = around;
   const where = (flags: WhereFlags): Location => locate(flags, env);
   const addressed = (command: Command): Command => command
     .option('--machine <NAME>', 'the machine to ask (default: PORTCULLIS_MACHINE, else default)')
     .option('--control <PATH>', 'its control socket');
 
-  const serve = program.command('serve')
+  const serve = machines && program.command('serve')
     .description('keep a machine running: its XenStore and its control socket, for the commands below')
     .argument('[MACHINE.json]', 'a machine description (default: a built-in machine)')
     .option('--machine <NAME>', 'its name, which tells servers apart (default: PORTCULLIS_MACHINE, else default)')
@@ -142,15 +143,15 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
     .option('--xen-revoke', 'take devices back in Xen\'s own order, with the stale mappings that it leaves')
     .addHelpText('after', SERVE_EXAMPLES)
     .action(async (file: string | undefined, flags: ServeFlags) => {
-      ended(await runServe(file, flags, { ...around, ...around.machines, warn: (sentence) => err(`portcullis: ${sentence}\n`) }));
+      ended(await runServe(file, flags, { ...around, ...machines, warn: (sentence) => err(`portcullis: ${sentence}\n`) }));
     });
 
-  const xl = addressed(program.command('xl'))
+  const xl = machines && addressed(program.command('xl'))
     .description('Xen\'s toolstack, in the first domain of the machine')
     .argument('[ARGS...]', 'what xl takes')
     .allowUnknownOption().passThroughOptions()
     .addHelpText('after', XL_EXAMPLES)
-    .action(async (args: string[], flags: WhereFlags) => ended(await runXl(where(flags), args, { out, err, ...around.machines })));
+    .action(async (args: string[], flags: WhereFlags) => ended(await runXl(where(flags), args, { out, err, ...machines })));
 
   const lspci = addressed(program.command('lspci'))
     .description('list the devices of a machine, or of a guest in it')
@@ -210,5 +211,5 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
         ended(await runSysfsWrite(where(flags), path, what));
       }),
   ];
-  return [serve, xl, lspci, setpci, explain, sysfs, ...files];
+  return [...(serve && xl ? [serve, xl] : []), lspci, setpci, explain, sysfs, ...files];
 }
