@@ -45,7 +45,7 @@ export async function runLspci({ file, where, chosen }: LspciSource, flags: Lspc
     }
   }
   const takes = slot === undefined ? undefined : parseSlotFilter(slot);
-  const machine = file === undefined ? await Machine.create(DEFAULT_MACHINE) : await fromFile(file, Machine.create);
+  const machine = file === undefined ? await Machine.create(DEFAULT_MACHINE) : await fromFile(file, (description, readNamed) => Machine.create(description, { readFile: readNamed }));
   if (verbose === 0 && hex === 0 && takes === undefined) await out(machine.lspci());
   else await out(listFunctions(machine.listed().filter(({ routing }) => takes?.(routing) ?? true), { verbose, hex }));
   return EXIT.done;

@@ -1,16 +1,22 @@
 /** Machines that a command line describes. */
 
+import path from 'node:path';
 import { PortcullisError } from '../../index';
 import type { MachineDescription } from '../../index';
 import { CommandError, endingOf, usage } from '../exit';
 import { readFile } from '../files';
 
+/** Reads a file that a description names, relative to the description's own. */
+export type ReadNamed = (name: string) => string;
+
 /** Makes something of the machine in a file; what is wrong with the machine is told with the file's name. */
-export async function fromFile<T>(file: string, make: (description: MachineDescription) => Promise<T>): Promise<T> {
+export async function fromFile<T>(file: string,
+  make: (description: MachineDescription, readNamed: ReadNamed) => Promise<T>): Promise<T> {
   const bytes = readFile(file, 'the machine', 'name a machine description in JSON, or none for the default machine');
   const description = parseMachine(new TextDecoder().decode(bytes), file);
   try {
-    return await make(description);
+    return await make(description, (name) => new TextDecoder()
+      .decode(readFile(path.resolve(path.dirname(file), name), 'the dump', `correct its name in ${file}`)));
   } catch (error) {
     if (!(error instanceof PortcullisError)) throw error;
     throw new CommandError(endingOf(error, false).exitCode, `${file}: ${error.message}`, { cause: error });
