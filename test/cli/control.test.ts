@@ -383,6 +383,8 @@ test('setpci', () => serving([], async () => {
   assert.equal(await command(['setpci', '--domain', 'guest', '-s', '00:00.0', 'CAP_MSI+2.w=81', 'CAP_MSI+2.w', '5.w']), {
     code: 1, out: '0080\n', err: 'portcullis: 0000:00:00.0: CAP_MSI+2.w=81: PCIBIOS code 0x88 (set failed)\n'
       + 'portcullis: 0000:00:00.0: 5.w: PCIBIOS code 0x87 (bad register number)\n' });
+  assert.equal(await command(['setpci', '--domain', 'guest', '-s', '00:1f.0', '0.l']), {
+    code: 1, out: '', err: 'portcullis: 0000:00:1f.0: 0.l: PCIBIOS code 0x86 (device not found)\n' });
   for (const [args, words] of [[['COMMAND'], 'give -s SLOT'], [['-s', '4'], 'which register'], [['-s', '4', 'FOO'], 'no register has the name "FOO"'],
     [['-s', 'zz', 'COMMAND'], 'is no choice of devices']] as const) {
     const { code, err } = await command(['setpci', ...args]);

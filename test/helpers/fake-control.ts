@@ -114,6 +114,7 @@ export function fakeMachine(name = 'fake'): Fake {
         if (domain === 'guest') return [guest];
         throw new PortcullisError('NO_DOMAIN', `there is no domain "${domain}"`);
       },
+      config: () => ({ size: 256, read: () => ({ code: 0x86, value: 0xffffffff }), write: () => 0x86 }),
       explain: (args) => ({ text: `${args.join(' ')}: fine\n`, document: { asked: args }, ok: args[0] !== 'no' }),
       digest: () => ({ files: files.size }),
       status: () => ({ name }),
