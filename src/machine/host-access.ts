@@ -75,9 +75,8 @@ export class HostAccess implements GuestPci {
     const { messages } = this.#messagesOf(routing);
     const memory = (this.config(routing).read(Pci.COMMAND, 2) & PciCommand.MEMORY) !== 0;
     const refusal = messages.msixRefusal(memory);
-    if (refusal !== 0) return this.#bind(routing, refusal);
     const entries = Array.from({ length: vectors }, (_, index) => index);
-    return this.#bind(routing, messages.enableMsix(this.#parts.kernel.domid, entries));
+    return this.#bind(routing, refusal < 0 ? refusal : messages.enableMsix(this.#parts.kernel.domid, entries));
   }
 
   disableInterrupts(routing: number): void {
