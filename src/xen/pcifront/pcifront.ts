@@ -152,8 +152,6 @@ export class Pcifront implements XenbusDriver {
   }
 
   otherEndChanged(xenbus: XenbusDevice, state: XenbusState): void {
-    // what the back end had of ours may be free by now
-    this.#parts.grants.retry();
     if (xenbus !== this.#xenbus || this.#hung) return;
     switch (state) {
       case XENBUS.CONNECTED:
