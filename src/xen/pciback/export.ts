@@ -230,7 +230,15 @@ export class PciExport {
   /** Everything goes. */
   end(): void {
     this.disconnect();
-    for (const device of [...this.topology.devices()]) this.#giveBack(device);
+    for (const device of [...this.topology.devices()]) {
+      try {
+        this.#giveBack(device);
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === undefined) throw error;
+        this.#print(`${device.name} cannot be taken back: ${errno} ${(error as Error).message}`);
+      }
+    }
   }
 
   /** The device is no longer pciback's. */

@@ -64,7 +64,7 @@ export class XenbusBus {
   #changed(path: string): void {
     for (const [node, { device }] of [...this.#devices]) {
       const touched = isWithin(path, device.path) || isWithin(device.path, path);
-      if (touched && !this.#exists(device.path)) this.#remove(node);
+      if (touched && this.#replaced(device)) this.#remove(node);
     }
     for (const parts of this.#below(path)) this.#probe(parts);
   }
@@ -100,6 +100,12 @@ export class XenbusBus {
     }
   }
 
+  /** The directory is gone; or it went and came, and what is there is another device. */
+  #replaced(device: XenbusDevice): boolean {
+    if (!this.#exists(device.path)) return true;
+    return device.state !== XENBUS.INITIALISING && device.ownState() === XENBUS.INITIALISING;
+  }
+
   #probe(parts: readonly string[]): void {
     const node = `${FOLDER[this.side]}/${parts.join('/')}`;
     const type = parts[0] as string;
@@ -133,9 +139,8 @@ export class XenbusBus {
   #otherChanged(node: string): void {
     const one = this.#devices.get(node);
     if (one === undefined) return;
-    // told of a removal that this end has not heard of yet
-    if (!this.#exists(one.device.path)) this.#remove(node);
-    else this.#guard(one.device, () => one.driver.otherEndChanged(one.device, one.device.otherState()));
+    // one that this end has not heard the end of yet; the event of its own directory is still to come
+    if (!this.#replaced(one.device)) this.#guard(one.device, () => one.driver.otherEndChanged(one.device, one.device.otherState()));
   }
 
   /** What others can bring about ends this device, and nothing else. */
@@ -159,6 +164,6 @@ export class XenbusBus {
     this.#devices.delete(node);
     one.device.end();
     one.driver.remove(one.device);
-    one.device.switchState(XENBUS.CLOSED);
+    if (!this.#replaced(one.device)) one.device.switchState(XENBUS.CLOSED);
   }
 }

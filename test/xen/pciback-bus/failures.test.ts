@@ -67,6 +67,26 @@ fatal('a port that is not for us: the page that was mapped is let go', async () 
   }
 });
 
+fatal('a page that is I/O memory, which the guest has the right to grant', async () => {
+  const split = await PciSplit.create({ front: 'none' });
+  split.connect();
+  const { hypervisor } = split.machine;
+  const mfn = split.machine.barAddress('0000:00:06.0', 0) / 4096;
+  hypervisor.iomemPermission(split.domid, mfn, 1, true);
+  const table = split.machine.engine.frame(hypervisor.grants.frames(split.domain)[0] as number);
+  const entry = new DataView(table.buffer, table.byteOffset + 9 * 8, 8);
+  entry.setUint32(4, mfn, true);
+  entry.setUint32(0, 1, true);
+  const port = hypervisor.events.allocUnbound(split.domid, { remoteDom: 0 });
+  split.domU.store.write(`${split.front}/pci-op-ref`, '9');
+  split.domU.store.write(`${split.front}/event-channel`, String(port));
+  split.domU.store.write(`${split.front}/magic`, '7');
+  split.domU.store.write(`${split.front}/state`, '3');
+  split.scheduler.settle();
+  assert.equal([split.state('B'), errorNode(split)], ['5', '22 Error mapping other domain page in ours.']);
+  assert.equal(hypervisor.grants.mapped(split.machine.dom0), []);
+});
+
 const LISTS: Array<[name: string, key: string, value: string | undefined, error: string]> = [
   ['no number of devices', 'num_devs', undefined, '2 Error reading number of devices'],
   ['a number that is none', 'num_devs', 'many', '22 Error reading number of devices'],
@@ -157,6 +177,19 @@ guests('the front end removes its own directory', async () => {
   assert.equal(split.stub.seized.map(({ owner }) => owner), [undefined, undefined, undefined]);
   assert.equal([split.pages.length, split.grants.used.length], [0, 0]);
   assert.equal(split.machine.hypervisor.grants.mapped(split.machine.dom0), []);
+});
+
+guests('directories that go and come before anybody has looked', async () => {
+  const split = await PciSplit.create();
+  split.connect();
+  const grant = split.read(`${split.front}/pci-op-ref`);
+  split.removeDirectories();
+  split.addFirst('0000:00:07.0');
+  split.scheduler.settle();
+  assert.is(`${split.state('B')}${split.state('F')}`, '44');
+  assert.equal(split.stub.seized.map(({ owner }) => owner), [undefined, undefined, split.domid]);
+  assert.equal(split.pcifront?.devices.map(({ device }) => device), [0x8139]);
+  assert.equal([split.pages.length, split.grants.used.length, grant !== undefined], [1, 1, true]);
 });
 
 guests('spurious events: everything is written anew with what it was', async () => {
