@@ -43,8 +43,8 @@ const DEATHS: Record<string, (split: PciSplit) => void> = {
 };
 
 /**
- * Lives until `steps` changes, or a hundred times as many config reads, have been seen; then `kill`, in whatever is under way, and the toolstack takes away what is
- * left. Whether it came so far.
+ * Lives until `steps` changes have been seen, a hundred config reads counting as one; then `kill`, in whatever is under
+ * way, and the toolstack takes away what is left. Whether it came so far.
  */
 function die(machine: Machine, before: Digest, steps: number, kill: (split: PciSplit) => void): boolean {
   const split = PciSplit.on(machine);
