@@ -92,7 +92,8 @@ export class GrantRefs {
     for (let ref = GrantEntry.RESERVED as number; ref < maxFrames * GrantEntry.V1_PER_PAGE; ref++) {
       if (!this.#used.has(ref)) return ref;
     }
-    throw new PortcullisError('NO_GRANT', `domain ${this.#kernel.domid} has no grant reference left`, { domid: this.#kernel.domid });
+    const { domid } = this.#kernel;
+    throw new PortcullisError('NO_GRANT', `domain ${domid} has no grant reference left`, { domid });
   }
 
   #entry(ref: number): DataView {
@@ -104,6 +105,7 @@ export class GrantRefs {
       throw new PortcullisError('NO_GRANT', `the grant table of domain ${domid} cannot grow to reference ${ref}`, { domid, ref });
     }
     const bytes = hypervisor.engine.frame(mfn);
-    return new DataView(bytes.buffer, bytes.byteOffset + (ref % GrantEntry.V1_PER_PAGE) * GrantEntry.V1_SIZE, GrantEntry.V1_SIZE);
+    const off = (ref % GrantEntry.V1_PER_PAGE) * GrantEntry.V1_SIZE;
+    return new DataView(bytes.buffer, bytes.byteOffset + off, GrantEntry.V1_SIZE);
   }
 }

@@ -197,7 +197,8 @@ export class PciExport {
 
   #attach(): void {
     const { xenbus } = this;
-    if (this.#link !== undefined || xenbus.ownState() !== XENBUS.INITIALISED || xenbus.otherState() !== XENBUS.INITIALISED) return;
+    const both = [xenbus.ownState(), xenbus.otherState()];
+    if (this.#link !== undefined || both.some((state) => state !== XENBUS.INITIALISED)) return;
     const number = (key: string): number => {
       const text = xenbus.readOther(key);
       if (text === undefined || !/^\d{1,10}$/.test(text) || Number(text) > 0xffffffff) {

@@ -112,7 +112,7 @@ export class XenbusBus {
     const driver = this.#drivers.get(type);
     if (driver === undefined || this.#devices.has(node)) return;
     const path = `${domainPath(this.kernel.domid)}/${node}`;
-    const [there, id] = this.side === 'front' ? ['backend', 'backend-id'] as const : ['frontend', 'frontend-id'] as const;
+    const there = this.side === 'front' ? 'backend' : 'frontend';
     const read = (key: string): string | undefined => {
       try {
         return this.kernel.store.readIfThere(`${path}/${key}`);
@@ -123,7 +123,7 @@ export class XenbusBus {
     };
     // one that is on its way, or over, is not begun anew
     if (read('state') !== String(XENBUS.INITIALISING)) return;
-    const [otherEnd = '', domid = ''] = [read(there), read(id)];
+    const [otherEnd = '', domid = ''] = [read(there), read(`${there}-id`)];
     const address = { side: this.side, type, node, otherEnd, otherDomid: Number(domid) };
     const device = new XenbusDevice(this.kernel, address, (one) => this.#leave(one));
     if (!otherEnd.startsWith('/') || !/^\d{1,5}$/.test(domid) || !this.#exists(otherEnd)) {
@@ -140,7 +140,8 @@ export class XenbusBus {
     const one = this.#devices.get(node);
     if (one === undefined) return;
     // one that this end has not heard the end of yet; the event of its own directory is still to come
-    if (!this.#replaced(one.device)) this.#guard(one.device, () => one.driver.otherEndChanged(one.device, one.device.otherState()));
+    if (this.#replaced(one.device)) return;
+    this.#guard(one.device, () => one.driver.otherEndChanged(one.device, one.device.otherState()));
   }
 
   /** What others can bring about ends this device, and nothing else. */

@@ -17,14 +17,18 @@ fatal('another magic: both ends close', async () => {
 });
 
 /** What a front end may publish, and what comes of it. */
+const NO_CONFIG = 'Error reading configuration from frontend';
+const NO_MAP = '22 Error mapping other domain page in ours.';
+const rest = { 'event-channel': '1', magic: '7' };
 const PUBLISHED: Array<[name: string, keys: Record<string, string>, error: string]> = [
   ['no magic', { 'pci-op-ref': '8', 'event-channel': '1' }, '14 version mismatch ((null)/7) with pcifront - halting xen-pciback'],
-  ['a magic that is no text', { 'pci-op-ref': '8', 'event-channel': '1', magic: '\x1b[2J7' }, '14 version mismatch (?[2J7/7) with pcifront - halting xen-pciback'],
-  ['no reference', { 'event-channel': '1', magic: '7' }, '2 Error reading configuration from frontend'],
-  ['a reference that is no number', { 'pci-op-ref': '-1', 'event-channel': '1', magic: '7' }, '22 Error reading configuration from frontend'],
-  ['a reference beyond 32 bits', { 'pci-op-ref': '4294967296', 'event-channel': '1', magic: '7' }, '22 Error reading configuration from frontend'],
-  ['a reference that grants nothing', { 'pci-op-ref': '77', 'event-channel': '1', magic: '7' }, '22 Error mapping other domain page in ours.'],
-  ['a reference beyond the table', { 'pci-op-ref': '4294967295', 'event-channel': '1', magic: '7' }, '22 Error mapping other domain page in ours.'],
+  ['a magic that is no text', { 'pci-op-ref': '8', 'event-channel': '1', magic: '\x1b[2J7' },
+    '14 version mismatch (?[2J7/7) with pcifront - halting xen-pciback'],
+  ['no reference', rest, `2 ${NO_CONFIG}`],
+  ['a reference that is no number', { 'pci-op-ref': '-1', ...rest }, `22 ${NO_CONFIG}`],
+  ['a reference beyond 32 bits', { 'pci-op-ref': '4294967296', ...rest }, `22 ${NO_CONFIG}`],
+  ['a reference that grants nothing', { 'pci-op-ref': '77', ...rest }, NO_MAP],
+  ['a reference beyond the table', { 'pci-op-ref': '4294967295', ...rest }, NO_MAP],
 ];
 
 for (const [name, keys, error] of PUBLISHED) {
@@ -93,8 +97,10 @@ const LISTS: Array<[name: string, key: string, value: string | undefined, error:
   ['too many devices', 'num_devs', '9999', '22 Error reading number of devices'],
   ['a device that is not there', 'dev-0', undefined, '2 Error reading device configuration'],
   ['a device without a function', 'dev-0', '0000:00:04', '22 Error parsing pci device configuration'],
-  ['a device that is not seized', 'dev-0', '0000:00:1e.0', '22 Couldn\'t locate PCI device (0000:00:1e.0)! perhaps already in-use?'],
-  ['a device of another segment', 'dev-0', '0001:00:04.0', '22 Couldn\'t locate PCI device (0001:00:04.0)! perhaps already in-use?'],
+  ['a device that is not seized', 'dev-0', '0000:00:1e.0',
+    '22 Couldn\'t locate PCI device (0000:00:1e.0)! perhaps already in-use?'],
+  ['a device of another segment', 'dev-0', '0001:00:04.0',
+    '22 Couldn\'t locate PCI device (0001:00:04.0)! perhaps already in-use?'],
 ];
 
 for (const [name, key, value, error] of LISTS) {

@@ -86,8 +86,8 @@ hotplug('a third device comes and goes: B7 F7 B8 F4 B4', async () => {
   split.plug(2, '0000:00:07.0');
   split.scheduler.settle();
   assert.is(split.states, 'B7 F7 B8 F4 B4');
-  assert.equal(split.trace.slice(4), ['B/num_devs=3', 'B/state=7', 'F/state=7', 'B/vdev-2=0000:00:02.00', 'B/state-2=3', 'B/state=8',
-    'F/state=4', 'B/state=4']);
+  assert.equal(split.trace.slice(4), ['B/num_devs=3', 'B/state=7', 'F/state=7', 'B/vdev-2=0000:00:02.00', 'B/state-2=3',
+    'B/state=8', 'F/state=4', 'B/state=4']);
   // its driver is bound before the state says so
   assert.equal(told, ['+0000:00:02.0 at F7']);
   split.trace.length = 0;

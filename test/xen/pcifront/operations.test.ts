@@ -17,7 +17,8 @@ const ops = suite('operations');
 
 ops('what the back end answers, as a PCIBIOS code', async () => {
   const { front, edu } = await connected();
-  for (const [err, code] of [[0, 0], [-1, 0x86], [-2, 0x87], [-3, 0x88], [-4, 0x81], [-5, 0x87], [-22, -22], [-19, -19]] as const) {
+  const codes = [[0, 0], [-1, 0x86], [-2, 0x87], [-3, 0x88], [-4, 0x81], [-5, 0x87], [-22, -22], [-19, -19]] as const;
+  for (const [err, code] of codes) {
     edu.onWrite = () => ({ err, value: 0 });
     assert.is(front.writeConfig(EDU_AT, 4, 2, 1).code, code);
   }
@@ -32,7 +33,7 @@ ops('an absent function, an access that is none, and one that is not cut to its 
   }
   edu.configRead = () => ({ err: 0, value: 0xfe660007 });
   assert.equal(front.readConfig(EDU_AT, 4, 1), { code: 0, value: 0xfe660007 });
-  assert.equal([front.config(EDU_AT).read(4, 1), front.config(EDU_AT).read(4, 2), front.config(EDU_AT).read(4, 4)], [7, 7, 0xfe660007]);
+  assert.equal(([1, 2, 4] as const).map((width) => front.config(EDU_AT).read(4, width)), [7, 7, 0xfe660007]);
 });
 
 ops('MSI and MSI-X: pirqs, refusals, fewer than wanted', async () => {
@@ -144,7 +145,8 @@ ops('the moment of being connected was missed', async () => {
 
 ops('a root list that is missing or broken', async () => {
   for (const [key, value, state, error] of [
-    ['root_num', undefined, '4', '2 No PCI Roots found, trying 0000:00'], ['root_num', 'x', '6', '22 Error reading number of PCI roots'],
+    ['root_num', undefined, '4', '2 No PCI Roots found, trying 0000:00'],
+    ['root_num', 'x', '6', '22 Error reading number of PCI roots'],
     ['root_num', '5000', '6', '22 Error reading number of PCI roots'], ['root-0', undefined, '6', '22 Error reading PCI root 0'],
     ['root-0', '0001:00', '6', '22 Error scanning PCI root 0001:00'],
   ] as const) {
@@ -178,8 +180,10 @@ ops('functions of one slot, without a first one, and behind one that says there 
 });
 
 ops('a 64-bit address register, and one above 4 GiB', async () => {
-  const bars = { 0: { value: 0x0000000c, mask: 0xffffc00c }, 1: { value: 0x38, mask: 0xffffffff }, 2: { value: 0x0000000c, mask: 0x0000000c },
-    3: { value: 0x40, mask: 0xfffffffc } };
+  const bars = {
+    0: { value: 0x0000000c, mask: 0xffffc00c }, 1: { value: 0x38, mask: 0xffffffff },
+    2: { value: 0x0000000c, mask: 0x0000000c }, 3: { value: 0x40, mask: 0xfffffffc },
+  };
   const { front } = await connected([{ ...E1000, bars }, EDU]);
   assert.equal(front.devices[0]?.resources.slice(0, 4).map(({ start, end }) => [start, end]), [
     [0x38_0000_0000, 0x38_0000_3fff], [0, 0], [0x40_0000_0000, 0x43_ffff_ffff], [0, 0]]);

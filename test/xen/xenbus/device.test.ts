@@ -42,7 +42,9 @@ async function pair(): Promise<Pair> {
   const driver = new Recorder();
   split.frontBus.register(driver);
   return {
-    split, driver, bus: split.frontBus, front: `/local/domain/${split.domid}/device/vif/3`, back: `/local/domain/0/backend/vif/${split.domid}/3`,
+    split, driver, bus: split.frontBus,
+    front: `/local/domain/${split.domid}/device/vif/3`,
+    back: `/local/domain/0/backend/vif/${split.domid}/3`,
   };
 }
 
@@ -86,12 +88,14 @@ rules('a device is probed in state 1 only, once, and told of the other end', asy
 });
 
 rules('without another end that can be read: an error node, and Closing', async () => {
-  for (const values of [{ backend: '/local/domain/0/backend/vif/9/9' }, { backend: 'nowhere' }, { 'backend-id': 'x' }, { backend: '' }]) {
+  const nowhere = ['/local/domain/0/backend/vif/9/9', 'nowhere', ''].map((backend) => ({ backend }));
+  for (const values of [...nowhere, { 'backend-id': 'x' }]) {
     const one = await pair();
     make(one, values);
     assert.equal(one.driver.said, []);
     assert.is(one.split.read(`${one.front}/state`), '5');
-    assert.is(one.split.read(`/local/domain/${one.split.domid}/error/device/vif/3/error`), '2 unable to read other end from device/vif/3');
+    const text = one.split.read(`/local/domain/${one.split.domid}/error/device/vif/3/error`);
+    assert.is(text, '2 unable to read other end from device/vif/3');
   }
 });
 
@@ -215,7 +219,8 @@ rules('the back bus finds its devices by type, domain and number', async () => {
     for (const domid of [split.domid, 9]) {
       const [back, front] = [`/local/domain/0/backend/vif/${domid}/0`, `/local/domain/${domid}/device/vif/0`];
       store.write(`${front}/state`, '1');
-      for (const [key, value] of Object.entries({ frontend: front, 'frontend-id': String(domid), state: '1' })) store.write(`${back}/${key}`, value);
+      const keys = { frontend: front, 'frontend-id': String(domid), state: '1' };
+      for (const [key, value] of Object.entries(keys)) store.write(`${back}/${key}`, value);
     }
   });
   split.scheduler.settle();
