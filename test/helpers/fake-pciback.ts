@@ -241,7 +241,7 @@ export class FakePhysdev implements PcibackPhysdev {
   refuse: 'ENODEV' | 'EBUSY' | undefined;
   /** Maps so many messages, and then no more. */
   left = Infinity;
-  #next = 55;
+  readonly #used = new Set<number>();
   readonly #host: FakeHost;
 
   constructor(host: FakeHost) {
@@ -275,11 +275,15 @@ export class FakePhysdev implements PcibackPhysdev {
       config.write(at + 4, 4, 0xfee004b8);
       config.write(at + 12, 2, 0);
     }
-    return this.#next--;
+    let pirq = 55;
+    while (this.#used.has(pirq)) pirq--;
+    this.#used.add(pirq);
+    return pirq;
   }
 
   unmapPirq(domid: number, pirq: number): void {
     this.#call(`unmap ${pirq} of ${domid}`);
+    this.#used.delete(pirq);
   }
 }
 
