@@ -289,13 +289,13 @@ export class FakePhysdev implements PcibackPhysdev {
 
 /** Who holds which line, as `irq name`; interrupts by `fire`. */
 export class FakeLines implements InterruptLines {
-  readonly held = new Map<string, () => void>();
+  readonly held = new Map<string, () => boolean>();
   sharedWithOther = true;
 
   /** A guest has bound the line for itself alone. */
   taken = false;
 
-  request(irq: number, name: string, handler: () => void): void {
+  request(irq: number, name: string, handler: () => boolean): void {
     if (this.taken) throw new HypercallError('EBUSY', 'taken by the test');
     if (this.held.has(`${irq} ${name}`)) throw new Error(`${name} has line ${irq} already`);
     this.held.set(`${irq} ${name}`, handler);

@@ -178,6 +178,21 @@ whole('an INTx line is in both domains: the guest gets each interrupt, pciback c
   assert.is(handlers(), '0000:00:06.0:off:not acking:3\n');
 });
 
+whole('a line that stays asserted and that no guest has bound comes to an end', async () => {
+  const { machine, bind, give, sysfs, settle } = await rig();
+  bind('0000:00:06.0');
+  const device = give(EDU);
+  device.configWrite(0x04, 2, 0x0003);
+  device.updateIntx();
+  machine.engine.exports.registerWrite(machine.functionOf('0000:00:06.0'), 0, 0x60, 4, 1, 0);
+  for (let i = 0; i < 10; i++) settle();
+  assert.is(sysfs.read('/sys/bus/pci/drivers/pciback/irq_handlers'), '0000:00:06.0:on:not acking:1000\n');
+  assert.is(machine.xen.kernel.log.at(-1), `irq ${device.host.irq}: nobody cared`);
+  device.configWrite(0x04, 2, 0);
+  device.updateIntx();
+  assert.is(sysfs.read('/sys/bus/pci/drivers/pciback/irq_handlers'), '0000:00:06.0:off:not acking:1000\n');
+});
+
 whole('unbound and given back to nobody: the machine is as it was before it was bound', async () => {
   const { machine, bind, give, stub, domctl, guest } = await rig();
   bind('0000:00:05.0');
