@@ -7,7 +7,7 @@ const UNCLAIMED_MAX = 100;
 
 interface Line {
   readonly port: number;
-  readonly handlers: Map<string, () => boolean>;
+  readonly handlers: Map<string, () => boolean | void>;
   unclaimed: number;
 }
 
@@ -23,7 +23,7 @@ export class KernelLines implements InterruptLines {
     this.#shared = shared;
   }
 
-  request(irq: number, name: string, handler: () => boolean): void {
+  request(irq: number, name: string, handler: () => boolean | void): void {
     const line = this.#lines.get(irq) ?? this.#bind(irq);
     line.handlers.set(name, handler);
   }
@@ -38,7 +38,7 @@ export class KernelLines implements InterruptLines {
   }
 
   #interrupt(irq: number, line: Line): void {
-    const claimed = [...line.handlers.values()].filter((handler) => handler()).length > 0;
+    const claimed = [...line.handlers.values()].filter((handler) => handler() !== false).length > 0;
     // a handler may have given the line up, and with it the right to end the interrupt
     if (this.#lines.get(irq) !== line) return;
     line.unclaimed = claimed ? 0 : line.unclaimed + 1;

@@ -90,7 +90,9 @@ advisories('XSA-129: the mask bits of MSI are the host\'s', () => {
       { name: 'mask', off: 0x10, bytes: 4 as const, value: 1, writable: -1, clearable: 0, meaning: '' },
     ],
   };
-  const config = { vendorId: 1, deviceId: 2, classCode: 0x020000, revision: 0, interruptPin: 1, bars: [], capabilities: [masked] };
+  const config = {
+    vendorId: 1, deviceId: 2, classCode: 0x020000, revision: 0, interruptPin: 1, bars: [], capabilities: [masked],
+  };
   const back = fakePciback({}, [{ routing: 8, addresses: [], config }]);
   const device = back.take(8);
   for (const [off, size] of [[0x50, 1], [0x50, 2], [0x50, 4], [0x53, 1]] as const) {
