@@ -24,6 +24,11 @@ export const enum Evtchn {
   WILL_SHARE = 1,
 }
 
+/** XENMEM_* (public/memory.h). */
+export const enum MemoryOp {
+  EXCHANGE = 11,
+}
+
 /** VIRQ_* (public/xen.h). */
 export const enum Virq {
   DOM_EXC = 3,

@@ -12,6 +12,7 @@ import { CONTROL_DOMAIN, type Domain, NO_FRAME, type ShutdownReason, type Transl
 import { type HypervisorDocument, domainDocument, domainFrom } from './document';
 import { HypercallError } from './errors';
 import { EventChannels } from './event-channels';
+import { type ExchangeRequest, type ExchangeResult, exchangeMemory, memoryOp } from './exchange';
 import { Faults } from './faults';
 import { FrameStock } from './frame-stock';
 import { grantTableOp } from './grant-op';
@@ -283,6 +284,16 @@ export class Hypervisor {
   /** XENMEM_decrease_reservation: pages of a domain go back; answers how many, up to the first that is in use. */
   decreaseReservation(domid: number, pages: readonly number[]): number {
     return this.#memory.decrease(this.domain(domid), pages);
+  }
+
+  /** XENMEM_exchange: see exchange.ts. */
+  exchange(domid: number, request: ExchangeRequest): ExchangeResult {
+    return exchangeMemory(this.engine, this.domain(domid), this.#stock, this.#memory, request);
+  }
+
+  /** Hypercall 12, for the operations that there are: 0 or a negative errno; ENOSYS for others. */
+  memoryOp(domid: number, cmd: number, address: number): number {
+    return memoryOp(this.engine, this.domain(domid), cmd, address, (request) => this.exchange(domid, request));
   }
 
   // ---- rights, without the question who asks: domctl.ts is in front of them
