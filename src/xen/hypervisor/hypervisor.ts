@@ -80,7 +80,7 @@ export class Hypervisor {
     const { events, grants, pirqs } = this;
     const iommu = (): IommuDriver | undefined => this.#iommu;
     const functionOf = (routing: number): number => this.devices.functionOf(routing);
-    this.messages = new Messages({ engine, pirqs, iommu, functionOf }, saved?.messages);
+    this.messages = new Messages({ engine, pirqs, iommu, functionOf, readOnlyChanged: () => this.rights.refresh() }, saved?.messages);
     this.rights = new Rights({ engine, table: this, events, pirqs, messages: this.messages });
     this.devices = new Devices({
       engine, table: this, iommu, pirqs, events, grants, messages: this.messages, options: () => this.#options,
@@ -129,13 +129,14 @@ export class Hypervisor {
 
   /**
    * Xen's part of the boot that concerns devices: options, the first domain's rights to all that Xen does not keep, and
-   * the context entries of its devices. Throws IOMMU_REQUIRED for iommu=force without a unit, BAD_OPTION.
+   * the context entries of its devices. It happens once: of a machine that goes on from a snapshot it has happened. Throws IOMMU_REQUIRED for iommu=force without a unit, BAD_OPTION.
    */
   bootDom0Devices({ commandLine = '', unsafePassthrough = false, msiIrqBase = Machine.INTX_LINES }: BootOptions = {}): void {
     if (!Number.isInteger(msiIrqBase) || msiIrqBase < Machine.INTX_LINES || msiIrqBase > 1024) {
       throw new PortcullisError('BAD_OPTION', `msiIrqBase is ${msiIrqBase}; it must be a whole number from ${Machine.INTX_LINES} to 1024`,
         { msiIrqBase });
     }
+    if (this.devices.dom0Devices) return;
     const { options, problems } = parseXenCommandLine(commandLine);
     if (options.required && (!options.iommu || this.#iommu === undefined)) {
       throw new PortcullisError('IOMMU_REQUIRED', 'the command line says iommu=force, and there is no IOMMU to be used; '
