@@ -137,7 +137,7 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    this.#enumerated = enumerate(machinePorts(engine));
+    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -313,6 +313,11 @@ export class Machine {
   /** Engine slot of a device. */
   functionOf(bdf: string): number {
     return (this.#functions.get(this.#routing(bdf)) as AttachedFunction).fn;
+  }
+
+  /** Addresses of the devices, ascending. */
+  get addresses(): string[] {
+    return [...this.#functions.keys()].sort((a, b) => a - b).map((routing) => formatBdf(bdfOf(routing)));
   }
 
   routingOf(bdf: string): number {

@@ -65,6 +65,14 @@ export function isBridge(config: ConfigAccess): boolean {
   return (config.read(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
 }
 
+/** Bytes of a BAR of 4 GiB and more, whose size shows in the register of its high half only. */
+function highSize(config: ConfigAccess, off: number, before: number): number {
+  config.write(off, 4, 0xffffffff);
+  const mask = config.read(off, 4);
+  config.write(off, 4, before);
+  return ((mask & -mask) >>> 0) * 2 ** 32;
+}
+
 /**
  * Finds a function's BARs and their sizes as firmware does it: decode off, all ones written, read back, restored
  * (PCI Local Bus 3.0 §6.2.5.1).
@@ -86,9 +94,10 @@ export function sizeBars(config: ConfigAccess): BarSize[] {
     const bits = (mask & ~(io ? PciBar.IO_FLAGS : PciBar.MEMORY_FLAGS)) >>> 0;
     const flagMask = io ? PciBar.IO_FLAGS : PciBar.MEMORY_FLAGS;
     const high = wide ? config.read(off + 4, 4) >>> 0 : 0;
+    const size = bits === 0 && wide ? highSize(config, off + 4, high) : (bits & -bits) >>> 0;
     found.push({
       index, io, wide, prefetchable: !io && (mask & PciBar.PREFETCHABLE) !== 0,
-      size: (bits & -bits) >>> 0, address: high * 2 ** 32 + ((before & ~flagMask) >>> 0),
+      size, address: high * 2 ** 32 + ((before & ~flagMask) >>> 0),
     });
     if (wide) index++;
   }

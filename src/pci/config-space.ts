@@ -134,8 +134,8 @@ function offsetOf(capabilities: readonly Capability[], id: PciCap): number {
 }
 
 /** Function 0 says that there are others, so that they are found. */
-function imageAt(image: ConfigImage, { multiFunction }: Place): ConfigImage {
-  if (!multiFunction) return image;
+function imageAt(image: ConfigImage, { multiFunction, routing = 0 }: Place): ConfigImage {
+  if (!multiFunction || (routing & 7) !== 0) return image;
   const marked = (plane: Uint8Array): Uint8Array => plane.map((byte, off) =>
     (off === Pci.HEADER_TYPE ? byte | Pci.HEADER_MULTI_FUNCTION : byte));
   return { ...image, value: marked(image.value), reset: marked(image.reset) };

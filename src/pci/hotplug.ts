@@ -1,12 +1,10 @@
-import { Pci, PciBridge } from '../../assembly/spec/pci';
+import { Pci } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
 import { type BarSize, type ConfigAccess, type PortAccess, configByPorts, sizeBars } from './access';
 import { bdfOf, formatBdf } from './bdf';
 import { DEFAULT_RESOURCES, type EnumeratedFunction, type Resources, decodeBits } from './enumerate';
 import { interruptLine } from './interrupts';
-import { placeBar } from './windows';
-
-type Range = [start: number, end: number];
+import { type Range, placeBar, windowsOf } from './windows';
 
 /** What a function of the root bus decodes: its BARs, and a bridge's windows. */
 function occupied(ports: PortAccess, functions: readonly EnumeratedFunction[], io: boolean): Range[] {
@@ -16,21 +14,8 @@ function occupied(ports: PortAccess, functions: readonly EnumeratedFunction[], i
   });
 }
 
-function windowsOf(config: ConfigAccess, io: boolean): Range[] {
-  const window = (base: number, limit: number, width: 1 | 2, shift: number): Range => {
-    // the low four bits are the register's own
-    const [first, last] = [config.read(base, width) >>> 4, config.read(limit, width) >>> 4];
-    return [first * 2 ** shift, (last + 1) * 2 ** shift];
-  };
-  const all = io ? [window(PciBridge.IO_BASE, PciBridge.IO_LIMIT, 1, PciBridge.IO_WINDOW_SHIFT)] : [
-    window(PciBridge.MEMORY_BASE, PciBridge.MEMORY_LIMIT, 2, PciBridge.MEMORY_WINDOW_SHIFT),
-    window(PciBridge.PREFETCH_BASE, PciBridge.PREFETCH_LIMIT, 2, PciBridge.MEMORY_WINDOW_SHIFT),
-  ];
-  return all.filter(([start, end]) => end > start);
-}
-
 /** Lowest address for a BAR among ranges that are taken; undefined when there is none. */
-function freeAddress(size: number, [start, end]: Readonly<Range>, taken: readonly Range[]): number | undefined {
+function freeAddress(size: number, [start, end]: Range, taken: readonly Range[]): number | undefined {
   let at = Math.ceil(start / size) * size;
   for (const [low, high] of [...taken].sort((a, b) => a[0] - b[0])) {
     if (at + size <= low) break;
