@@ -56,7 +56,9 @@ function tokensOf(text: string, file: string): Token[] {
       found = true;
       break;
     }
-    if (!found) throw syntaxError(file, line, JSON.stringify(text.slice(at, text.indexOf('\n', at) >>> 0).slice(0, 20)), 'no such thing is known');
+    if (found) continue;
+    const near = JSON.stringify(text.slice(at, text.indexOf('\n', at) >>> 0).slice(0, 20));
+    throw syntaxError(file, line, near, 'no such thing is known');
   }
   tokens.push({ kind: 'end', text: 'the end', line });
   return tokens;

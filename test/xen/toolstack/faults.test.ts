@@ -219,6 +219,20 @@ test('create, ended in the middle: no domain', async () => {
   }
 });
 
+test('a domain that is being made is not destroyed halfway', async () => {
+  const rig = await toolstackRig();
+  rig.run('pci-assignable-add', '00:04.0');
+  const made = rig.scheduler.spawn('xl', 0, rig.xl.run(['create', 'a'], new Map([['a', guestConfig(['00:04.0'])]])));
+  while (rig.client.readIfThere('/local/domain/1/name') === undefined) rig.scheduler.wait(() => true, 0);
+  const destroyed = rig.scheduler.spawn('xl', 0, rig.xl.run(['destroy', '1']));
+  rig.scheduler.wait(() => made.done && destroyed.done);
+  assert.is(made.result?.code, 0);
+  assert.is(destroyed.result?.code, 0);
+  rig.pass(1);
+  assert.equal(rig.scheduler.jobs(), []);
+  assert.is(rig.run('pci-assignable-list').stdout, '0000:00:04.0 \n');
+});
+
 test('two commands for one domain: one after the other', async () => {
   const rig = await withGuest();
   const jobs = ['00:04.0', '00:06.0'].map((bdf) => rig.scheduler.spawn('xl', 0, rig.xl.run(['pci-detach', 'guest', bdf])));

@@ -5,6 +5,7 @@ import { Random } from '../../../src/engine/index';
 import { difference } from '../../../src/machine/digest';
 import type { Job } from '../../../src/xen/schedule/scheduler';
 import { XenstoreClient } from '../../../src/xen/xenstore/client';
+import { dumpStore } from '../../../src/xen/xenstore/dump';
 import { guestConfig } from '../../helpers/toolstack';
 import { type XlMachine, xlMachine } from '../../helpers/xl-machine';
 
@@ -112,9 +113,10 @@ test('lives and deaths at random, with commands that are ended in the middle: no
   one.run('destroy', 'guest');
   pass(one, 1e6);
   const before = one.machine.digest();
+  const store = dumpStore(one.machine.xenstore.state);
   const random = new Random(11);
   const pick = <T>(all: readonly T[]): T => all[random.below(all.length)] as T;
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 40; round++) {
     const story: string[] = [];
     const jobs: Job[] = [];
     const command = (...args: string[]): void => {
@@ -152,6 +154,7 @@ test('lives and deaths at random, with commands that are ended in the middle: no
     pass(one, 60e9);
     for (const job of jobs) if (job.error !== undefined) throw job.error;
     assert.equal(difference(before, one.machine.digest()), [], `round ${round}: ${story.join(', ')}`);
+    assert.is(dumpStore(one.machine.xenstore.state), store, `round ${round}: ${story.join(', ')}`);
     assert.equal(owners(one), [undefined, undefined, undefined], `round ${round}: ${story.join(', ')}`);
     assert.equal(xen.scheduler.jobs(), [], `round ${round}: ${story.join(', ')}`);
   }
