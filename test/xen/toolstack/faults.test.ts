@@ -223,7 +223,7 @@ test('a domain that is being made is not destroyed halfway', async () => {
   const rig = await toolstackRig();
   rig.run('pci-assignable-add', '00:04.0');
   const made = rig.scheduler.spawn('xl', 0, rig.xl.run(['create', 'a'], new Map([['a', guestConfig(['00:04.0'])]])));
-  while (rig.client.readIfThere('/local/domain/1/name') === undefined) rig.scheduler.wait(() => true, 0);
+  rig.scheduler.settle(() => rig.client.readIfThere('/local/domain/1/name') !== undefined);
   const destroyed = rig.scheduler.spawn('xl', 0, rig.xl.run(['destroy', '1']));
   rig.scheduler.wait(() => made.done && destroyed.done);
   assert.is(made.result?.code, 0);
