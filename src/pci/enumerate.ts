@@ -1,12 +1,14 @@
 import { Machine } from '../../assembly/spec/machine';
 import { Pci, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { type BarSize, type PortAccess, sizeBars } from './access';
+import { type BarSize, type PortAccess, sizeBars, sizeRom } from './access';
 import { bdfOf, formatBdf } from './bdf';
 import { interruptLine } from './interrupts';
 import { type InPlace, findInPlace } from './in-place';
 import { type Found, flatten, scanTree } from './tree';
-import { type Need, type Needs, type Range, type Space, freeFrom, hasPrefetchable, inOrder, noNeeds, placeBar, windowAround } from './windows';
+import {
+  type Need, type Needs, type Range, type Space, barName, freeFrom, hasPrefetchable, inOrder, noNeeds, placeBar, windowAround,
+} from './windows';
 
 export interface EnumeratedFunction {
   routing: number;
@@ -15,6 +17,8 @@ export interface EnumeratedFunction {
   classCode: number;
   interruptPin: number;
   bars: BarSize[];
+  /** Expansion ROM; nothing answers at its address. */
+  rom?: BarSize;
   /** Bus behind it, for a bridge. */
   secondaryBus?: number;
 }
@@ -33,6 +37,7 @@ export const DEFAULT_RESOURCES: Resources = {
 };
 
 function describe({ routing, config, secondaryBus }: Found): EnumeratedFunction {
+  const rom = sizeRom(config);
   return {
     routing,
     vendorId: config.read(Pci.VENDOR_ID, 2),
@@ -40,8 +45,13 @@ function describe({ routing, config, secondaryBus }: Found): EnumeratedFunction 
     classCode: config.read(Pci.REVISION_ID, 4) >>> 8,
     interruptPin: config.read(Pci.INTERRUPT_PIN, 1),
     bars: sizeBars(config),
+    ...(rom === undefined ? {} : { rom }),
     ...(secondaryBus === undefined ? {} : { secondaryBus }),
   };
+}
+
+function barsAndRom({ bars, rom }: EnumeratedFunction): BarSize[] {
+  return rom === undefined ? bars : [...bars, rom];
 }
 
 /** What a bus needs: its functions' BARs, and around what is behind each bridge a window. What is in place needs nothing. */
@@ -49,14 +59,14 @@ function collect(found: readonly Found[], known: ReadonlyMap<number, EnumeratedF
   const needs = noNeeds();
   for (const { routing, config, behind, secondaryBus } of found) {
     const name = formatBdf(bdfOf(routing));
-    for (const bar of (known.get(routing) as EnumeratedFunction).bars) {
+    for (const bar of barsAndRom(known.get(routing) as EnumeratedFunction)) {
       if (inPlace.bars.has(bar)) continue;
       const space: Space = bar.io ? 'ports' : bar.prefetchable ? 'prefetchable' : 'memory';
       needs[space].push({
-        what: `BAR ${bar.index} of ${name}`, routing, index: bar.index, size: bar.size, align: bar.size, high: bar.wide,
+        what: `${barName(bar)} of ${name}`, routing, index: bar.index, size: bar.size, align: bar.size, high: bar.wide,
         place: (address) => {
           bar.address = address;
-          placeBar(config, bar.index, bar.wide, address);
+          placeBar(config, bar, address);
         },
       });
     }
@@ -128,7 +138,7 @@ export function enumerate(ports: PortAccess, { ram = 0, ...resources }: Partial<
   const tree = scanTree(ports);
   const functions = flatten(tree).map(describe);
   const known = new Map(functions.map((one) => [one.routing, one]));
-  const inPlace = findInPlace(tree, (routing) => (known.get(routing) as EnumeratedFunction).bars, ram);
+  const inPlace = findInPlace(tree, (routing) => barsAndRom(known.get(routing) as EnumeratedFunction), ram);
   const needs = collect(tree, known, inPlace);
   allocate([...needs.memory, ...needs.prefetchable], inPlace.memory, 'address space', memory, high);
   allocate(needs.ports, inPlace.ports, 'ports', portRange);
