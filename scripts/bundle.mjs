@@ -12,13 +12,24 @@ function engineFrom(wasm) {
   };
 }
 
+/** Lets one file of src/ be another text. */
+function sourceFrom({ file, text }) {
+  return {
+    name: 'source',
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, ({ path: loaded }) => (loaded === path.join(root, file) ? { contents: text, loader: 'ts' } : undefined));
+    },
+  };
+}
+
 /**
- * Bundles `entry` into build/; packages stay imports. With `wasm`, on that engine and beside it. Resolves to
- * { out, errors }, errors being text.
+ * Bundles `entry` into build/; packages stay imports. With `wasm`, on that engine and beside it; with `changed`
+ * ({ file, text, folder }), with that text in the file's place and in that folder. Resolves to { out, errors }, errors
+ * being text.
  */
-export async function bundleForNode(entry, wasm) {
+export async function bundleForNode(entry, wasm, changed) {
   const { build, formatMessages } = await import('esbuild');
-  const out = path.posix.join(wasm ? path.dirname(wasm) : 'build', entry.replace(/\.ts$/, '.mjs'));
+  const out = path.posix.join(changed?.folder ?? (wasm ? path.dirname(wasm) : 'build'), entry.replace(/\.ts$/, '.mjs'));
   try {
     await build({
       absWorkingDir: root,
@@ -31,7 +42,7 @@ export async function bundleForNode(entry, wasm) {
       packages: 'external',
       sourcemap: true,
       loader: { '.wasm': 'binary' },
-      plugins: wasm ? [engineFrom(wasm)] : [],
+      plugins: [...(wasm ? [engineFrom(wasm)] : []), ...(changed ? [sourceFrom(changed)] : [])],
       logLevel: 'silent',
     });
     return { out, errors: '' };

@@ -8,15 +8,21 @@ import { runNode } from './run.mjs';
 import { ensureBuilt, ensureInstalled, main, SetupError } from './setup.mjs';
 import { MUTANTS } from './mutants-list.mjs';
 
+function without({ guard, file, find, replace }, text) {
+  if (text.split(find).length !== 2) throw new SetupError(`The guard "${guard}" does not stand once in ${file}: mend scripts/mutants-list.mjs.`, 1);
+  return text.replace(find, () => replace);
+}
+
+const folderOf = ({ guard }) => path.join('build/mutants', guard.replaceAll(' ', '-'));
+
 /** Builds the engine without the guard; the path of its wasm. */
-async function build({ guard, file, find, replace }) {
-  const folder = path.join('build/mutants', guard.replaceAll(' ', '-'));
+async function build(mutant) {
+  const { guard, file } = mutant;
+  const folder = folderOf(mutant);
   fs.rmSync(path.join(root, folder), { recursive: true, force: true });
   fs.cpSync(path.join(root, 'assembly'), path.join(root, folder, 'assembly'), { recursive: true });
   const target = path.join(root, folder, file);
-  const text = fs.readFileSync(target, 'utf8');
-  if (text.split(find).length !== 2) throw new SetupError(`The guard "${guard}" does not stand once in ${file}: mend scripts/mutants.mjs.`, 1);
-  fs.writeFileSync(target, text.replace(find, replace));
+  fs.writeFileSync(target, without(mutant, fs.readFileSync(target, 'utf8')));
   const wasm = path.join(folder, 'engine.wasm');
   const asc = 'node_modules/assemblyscript/bin/asc.js';
   const { code, output } = await runNode(['--enable-source-maps', asc, path.join(folder, 'assembly/index.ts'),
@@ -25,9 +31,20 @@ async function build({ guard, file, find, replace }) {
   return wasm;
 }
 
-/** Runs a test file on an engine; what failed, by name. */
-async function failures(test, wasm) {
-  const { out, errors } = await bundleForNode(test, wasm);
+/** A guard in the control plane: the file without it, for the bundle of the test. */
+function changed(mutant) {
+  const text = without(mutant, fs.readFileSync(path.join(root, mutant.file), 'utf8'));
+  return { file: mutant.file, text, folder: folderOf(mutant) };
+}
+
+/** The test on what there is without the guard. */
+async function failuresWithout(mutant) {
+  return mutant.file.startsWith('src/') ? failures(mutant.test, undefined, changed(mutant)) : failures(mutant.test, await build(mutant));
+}
+
+/** Runs a test file, on another engine or with a changed file; what failed, by name. */
+async function failures(test, wasm, change) {
+  const { out, errors } = await bundleForNode(test, wasm, change);
   if (errors) throw new SetupError(errors, 1);
   const { code, output } = await runNode(['--enable-source-maps', out], { timeout: 120 });
   const names = [...output.matchAll(/FAIL\s+(?:.*?\s)?"(.+)"/g)].map((match) => match[1]);
@@ -40,7 +57,7 @@ main(async () => {
   let survived = 0;
   for (const mutant of MUTANTS) {
     const whole = await failures(mutant.test, undefined);
-    const failed = await failures(mutant.test, await build(mutant));
+    const failed = await failuresWithout(mutant);
     const caught = whole.length === 0 && failed.includes(mutant.fails);
     if (!caught) survived++;
     const says = whole.length > 0 ? `fails even with the guard: ${whole[0]}` : failed.length === 0 ? 'nothing failed'
