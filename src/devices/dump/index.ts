@@ -22,6 +22,13 @@ const DECODED = { memory: 16 << 20, io: 256 } as const;
 /** Interrupt pins are INTA# to INTD#. */
 const PINS = 4;
 
+export interface DumpOptions {
+  /** Addresses of the functions to take (default: all). */
+  only?: readonly string[];
+  /** BARs come with their addresses (default true). */
+  keep?: boolean;
+}
+
 export interface DumpedDevice {
   readonly definition: DeviceDefinition;
   readonly routing: number;
@@ -66,7 +73,7 @@ function barDefinitions(bars: readonly DumpedBar[]): Array<BarDefinition | undef
 }
 
 /** One function as a device. Throws BAD_DUMP. */
-export function dumpDefinition(dumped: DumpedFunction, name: string): DeviceDefinition {
+function definitionOf(dumped: DumpedFunction, name: string, keep: boolean): DeviceDefinition {
   checkBytes(dumped, name);
   const { bytes } = dumped;
   const view = new DataView(bytes.buffer);
@@ -87,7 +94,7 @@ export function dumpDefinition(dumped: DumpedFunction, name: string): DeviceDefi
       vendorId: view.getUint16(Pci.VENDOR_ID, true), deviceId: view.getUint16(Pci.DEVICE_ID, true),
       classCode: view.getUint32(Pci.REVISION_ID, true) >>> 8, revision: view.getUint8(Pci.REVISION_ID),
       bars: definitions, interruptPin: pin > PINS ? 0 : pin,
-      image: dumpImage(bytes, capabilities, bars, inside ? ranges : undefined),
+      image: dumpImage(bytes, { capabilities, bars, table: inside ? ranges : undefined, keep }),
     },
     registers: [], stateSize: 0, dump: factsOf(dumped, bars, capabilities),
   };
@@ -98,8 +105,8 @@ export function dumpDefinition(dumped: DumpedFunction, name: string): DeviceDefi
  * them and function 0 of their devices. Not among them is the host bridge at 00:00.0; the machine has its own.
  * `name` is the file's, for messages. Throws BAD_DUMP, NOT_IN_DUMP.
  */
-export function dumpDevices(functions: readonly DumpedFunction[], name: string, only?: readonly string[]): DumpedDevice[] {
+export function dumpDevices(functions: readonly DumpedFunction[], name: string, { only, keep = true }: DumpOptions = {}): DumpedDevice[] {
   return chosen(functions, name, only).map((dumped) => ({
-    definition: dumpDefinition(dumped, name), routing: routingId(dumped.bdf),
+    definition: definitionOf(dumped, name, keep), routing: routingId(dumped.bdf),
   }));
 }
