@@ -2,7 +2,7 @@
 import type { DeviceDefinition } from '../devices/definition';
 import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
-import { DEFAULT_RESOURCES, type GivenPlace } from '../pci/enumerate';
+import { DEFAULT_RESOURCES } from '../pci/enumerate';
 import { parseSize } from './size';
 
 /** Fields of a device in a description. */
@@ -25,7 +25,11 @@ export interface RomDescription {
   address?: string;
 }
 
-export interface ResolvedPlace extends GivenPlace {
+export interface ResolvedPlace {
+  /** Address of each BAR, by number. */
+  readonly bars: ReadonlyMap<number, number>;
+  readonly rom: number | undefined;
+  readonly interruptLine: number | undefined;
   /** Bytes of the expansion ROM. */
   readonly romSize: number | undefined;
   readonly gsi: number | undefined;
@@ -60,7 +64,7 @@ export function resolvePlace(description: PlaceDescription, definition: DeviceDe
   };
   whole('gsi', gsi, FIRST_GSI, LAST_GSI);
   whole('irq', irq, 1, 255);
-  whole('interruptLine', interruptLine, 0, 255);
+  whole('interruptLine', interruptLine, 1, 255);
   if ((gsi ?? irq) !== undefined && (definition.config?.interruptPin ?? 0) === 0) {
     refuse('BAD_INTERRUPT')('it has no interrupt pin; leave "gsi" and "irq" out');
   }
@@ -75,16 +79,6 @@ export function resolvePlace(description: PlaceDescription, definition: DeviceDe
 export const FIRMWARE_PLACE: ResolvedPlace = {
   bars: new Map(), rom: undefined, interruptLine: undefined, romSize: undefined, gsi: undefined, irq: undefined,
 };
-
-/**
- * Interrupts of a function of a dump, whose addresses firmware finds in place: Linux's number is the file's, and where it
- * can be, it is also the line that the pin leads to.
- */
-export function placeOfDump({ config, dump }: DeviceDefinition): ResolvedPlace {
-  const irq = dump?.irq;
-  if (irq === undefined || irq < 1 || irq > 255 || (config?.interruptPin ?? 0) === 0) return FIRMWARE_PLACE;
-  return { ...FIRMWARE_PLACE, irq, gsi: irq >= FIRST_GSI && irq <= LAST_GSI ? irq : undefined };
-}
 
 function barAddress(index: string, text: string, definition: DeviceDefinition, refuse: Refuse): number {
   const bars = definition.config?.bars ?? [];

@@ -9,8 +9,6 @@ export interface DumpDescription {
   file: string;
   /** Addresses of the functions to take, with what leads to them (default: all). */
   only?: string[];
-  /** Whether BARs stay where they were, as far as that can be (default true); otherwise firmware places them. */
-  keep?: boolean;
   /** What is in the file. A host that reads no files gives it, and a snapshot has it. */
   text?: string;
 }
@@ -43,9 +41,9 @@ export async function withDumps<Device extends { model: string }, Description ex
 }
 
 /** The devices of a dump whose text is there. Throws BAD_DUMP and NOT_IN_DUMP, with the file's name, and NO_FILES. */
-export function devicesOfDump({ file, text, only, keep = true }: DumpDescription): DumpedDevice[] {
+export function devicesOfDump({ file, text, only }: DumpDescription): DumpedDevice[] {
   if (only !== undefined && (!Array.isArray(only) || only.some((one) => typeof one !== 'string'))) {
     throw new PortcullisError('BAD_DUMP', `${file}: "only" is a list of addresses, such as ["00:1f.2"]`, { file });
   }
-  return dumpDevices(parseLspciDump(text ?? noFiles(file), file), file, { keep, ...(only === undefined ? {} : { only }) });
+  return dumpDevices(parseLspciDump(text ?? noFiles(file), file), file, only);
 }

@@ -26,6 +26,7 @@ import {
   type ResolvedDevice, resolveAdded, resolveDescription,
 } from './description';
 import { MachineClock } from './clock';
+import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { type Digest, machineDigest } from './digest';
 import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
@@ -143,9 +144,9 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    this.#enumerated = enumerate(machinePorts(engine), {
-      given: new Map(description.devices.map(({ routing, place }) => [routing, place])), ram: description.frames * 4096,
-    });
+    placeByHand(engine, description.devices, this.#functions);
+    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
+    checkPlaced(description.devices, this.#enumerated);
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -436,7 +437,10 @@ export class Machine {
     const { routing } = resolved;
     this.#attach(resolved);
     try {
-      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated, resolved.place));
+      placeDevice(this.engine, resolved, this.functionOf(device.bdf));
+      const found = enumerateAdded(machinePorts(this.engine), routing, this.#enumerated);
+      checkPlaced([resolved], [found]);
+      this.#enumerated.push(found);
     } catch (error) {
       this.#detach(routing);
       throw error;

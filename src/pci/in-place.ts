@@ -1,21 +1,13 @@
 // What of a machine's addresses is there already when firmware begins: BARs that come with an address and bridges that
 // come with windows, as those from a dump do. They keep what they have where nothing else is.
 import { Machine } from '../../assembly/spec/machine';
-import type { BarSize, RomSize } from './access';
+import type { BarSize } from './access';
 import type { Found } from './tree';
 import { type Range, windowsOf } from './windows';
 
-/** A BAR or a ROM. */
-export interface Address {
-  readonly where: BarSize | RomSize;
-  readonly io: boolean;
-  /** Where it has to be; then it is not asked where it was. */
-  readonly given: number | undefined;
-}
-
 export interface InPlace {
-  readonly addresses: ReadonlySet<BarSize | RomSize>;
-  /** Routing ids of bridges behind which everything is in place, so that the windows stay as they are. */
+  readonly bars: ReadonlySet<BarSize>;
+  /** Routing ids of bridges behind which every BAR is in place, so that the windows stay as they are. */
   readonly memoryBehind: ReadonlySet<number>;
   readonly portsBehind: ReadonlySet<number>;
   /** Taken by what is in place on the root bus, and by what is no device's. */
@@ -23,10 +15,8 @@ export interface InPlace {
   readonly ports: readonly Range[];
 }
 
-type AddressesOf = (routing: number) => readonly Address[];
-
 const GIB4 = 2 ** 32;
-const LIMIT = { memory: Machine.MFN_LIMIT * Machine.PAGE_SIZE, ports: 0x10000 } as const;
+const ADDRESSES = Machine.MFN_LIMIT * Machine.PAGE_SIZE;
 /** Below 1 MiB, the enhanced config space, and from the I/O APIC on to 4 GiB. */
 const NO_DEVICE: readonly Range[] = [
   [0, 1 << 20], [Machine.ECAM_FIRST_MFN * Machine.PAGE_SIZE, (Machine.ECAM_LAST_MFN + 1) * Machine.PAGE_SIZE], [0xfec00000, GIB4],
@@ -34,42 +24,41 @@ const NO_DEVICE: readonly Range[] = [
 /** Ports of the board, and those of config mechanism #1. */
 const NO_DEVICE_PORTS: readonly Range[] = [[0, 0x100], [0xcf8, 0xd00]];
 
-const rangeOf = ({ address, size }: BarSize | RomSize): Range => [address, address + size];
+const rangeOf = ({ address, size }: BarSize): Range => [address, address + size];
 const meets = ([start, end]: Range, others: readonly Range[]): boolean => others.some(([low, high]) => start < high && end > low);
 
-/** What is behind a bridge, each with the bridges that lead to it from there on. */
-function behindOf(found: readonly Found[], addressesOf: AddressesOf, bridges: readonly Found[]): Array<Address & { bridges: readonly Found[] }> {
+/** BARs of a subtree, each with the bridges that lead to it from there on. */
+function barsBehind(found: readonly Found[], barsOf: (routing: number) => readonly BarSize[],
+  bridges: readonly Found[]): Array<{ bar: BarSize; bridges: readonly Found[] }> {
   return found.flatMap((one) => [
-    ...addressesOf(one.routing).map((address) => ({ ...address, bridges })), ...behindOf(one.behind, addressesOf, [...bridges, one]),
+    ...barsOf(one.routing).map((bar) => ({ bar, bridges })), ...barsBehind(one.behind, barsOf, [...bridges, one]),
   ]);
 }
 
-/** See InPlace. `ram` is the end of memory. The first of two that overlap keeps its place; what is given comes before. */
-export function findInPlace(tree: readonly Found[], addressesOf: AddressesOf, ram: number): InPlace {
-  const addresses = new Set<BarSize | RomSize>();
+/** See InPlace. `ram` is the end of memory. The first of two that overlap keeps its place. */
+export function findInPlace(tree: readonly Found[], barsOf: (routing: number) => readonly BarSize[], ram: number): InPlace {
+  const bars = new Set<BarSize>();
   const taken = { memory: [...NO_DEVICE, [0, ram] as Range], ports: [...NO_DEVICE_PORTS] };
-  const given = behindOf(tree, addressesOf, []).flatMap(({ io, given: at, where }) =>
-    (at === undefined ? [] : [{ io, range: [at, at + where.size] as Range }]));
+  const limit = { memory: ADDRESSES, ports: 0x10000 };
   const behind = { memory: new Set<number>(), ports: new Set<number>() };
-  const fits = ({ where, io, given: at }: Address): boolean => {
-    const space = io ? 'ports' : 'memory';
-    return at === undefined && where.address !== 0 && where.address + where.size <= LIMIT[space]
-      && !meets(rangeOf(where), taken[space]) && !meets(rangeOf(where), given.filter((one) => one.io === io).map(({ range }) => range));
+  const fits = (bar: BarSize): boolean => {
+    const space = bar.io ? 'ports' : 'memory';
+    return bar.address !== 0 && bar.address + bar.size <= limit[space] && !meets(rangeOf(bar), taken[space]);
   };
-  const keep = ({ where, io }: Address): void => {
-    addresses.add(where);
-    taken[io ? 'ports' : 'memory'].push(rangeOf(where));
+  const keep = (bar: BarSize): void => {
+    bars.add(bar);
+    taken[bar.io ? 'ports' : 'memory'].push(rangeOf(bar));
   };
   /** All behind a bridge, or nothing: what is re-placed needs windows that are. */
   const settle = (bridge: Found, space: 'memory' | 'ports'): void => {
     const io = space === 'ports';
-    const inner = behindOf(bridge.behind, addressesOf, [bridge]).filter((one) => one.io === io);
-    const forwarded = inner.every(({ where, bridges }) => bridges.every(({ config }) =>
-      windowsOf(config, io).some(([start, end]) => where.address >= start && where.address + where.size <= end)));
+    const inner = barsBehind(bridge.behind, barsOf, [bridge]).filter(({ bar }) => bar.io === io);
+    const forwarded = inner.every(({ bar, bridges }) => bridges.every(({ config }) =>
+      windowsOf(config, io).some(([start, end]) => bar.address >= start && bar.address + bar.size <= end)));
     const before = taken[space].length;
-    for (const one of inner) if (forwarded && fits(one)) keep(one);
-    if (!inner.every(({ where }) => addresses.has(where))) {
-      for (const { where } of inner) addresses.delete(where);
+    for (const { bar } of inner) if (forwarded && fits(bar)) keep(bar);
+    if (!inner.every(({ bar }) => bars.has(bar))) {
+      for (const { bar } of inner) bars.delete(bar);
       taken[space].length = before;
       return;
     }
@@ -78,12 +67,12 @@ export function findInPlace(tree: readonly Found[], addressesOf: AddressesOf, ra
     for (const one of [bridge, ...bridgesIn(bridge.behind)]) behind[space].add(one.routing);
     taken[space].push(...windows);
   };
-  for (const one of tree) for (const address of addressesOf(one.routing)) if (fits(address)) keep(address);
+  for (const one of tree) for (const bar of barsOf(one.routing)) if (fits(bar)) keep(bar);
   for (const one of tree.filter(({ secondaryBus }) => secondaryBus !== undefined)) {
     settle(one, 'memory');
     settle(one, 'ports');
   }
-  return { addresses, memoryBehind: behind.memory, portsBehind: behind.ports, memory: taken.memory, ports: taken.ports };
+  return { bars, memoryBehind: behind.memory, portsBehind: behind.ports, memory: taken.memory, ports: taken.ports };
 }
 
 function bridgesIn(found: readonly Found[]): Found[] {

@@ -1,6 +1,5 @@
 import { Pci, PciBridge } from '../../assembly/spec/pci';
-import { PortcullisError } from '../errors';
-import type { ConfigAccess } from './access';
+import { type BarSize, type ConfigAccess, ROM_INDEX } from './access';
 
 /** What can be asked for: addresses, addresses without read effects, ports. */
 export type Space = 'memory' | 'prefetchable' | 'ports';
@@ -20,8 +19,6 @@ export interface Need {
   align: number;
   /** Whether it may lie above 4 GiB. */
   high: boolean;
-  /** Address that it has to have; undefined for any. */
-  at?: number | undefined;
   place: (address: number) => void;
 }
 
@@ -57,7 +54,8 @@ function stack(needs: readonly Need[], start: number, put: (need: Need, address:
   return at;
 }
 
-const GRAIN = { memory: 1 << 20, prefetchable: 1 << 20, ports: 1 << 12 } as const;
+/** What a window begins and ends at multiples of. */
+export const GRAIN = { memory: 1 << 20, prefetchable: 1 << 20, ports: 1 << 12 } as const;
 const ORDER = { memory: 0, prefetchable: 1, ports: 2 } as const;
 
 /** One window around everything that is needed behind a bridge; none, and the window closed, for nothing. */
@@ -65,43 +63,17 @@ export function windowAround(space: Space, behind: readonly Need[],
   bridge: { what: string; routing: number; config: ConfigAccess }): Need[] {
   closeWindow(space, bridge.config);
   if (behind.length === 0) return [];
-  if (behind.some(({ at }) => at !== undefined)) return [windowAtGiven(space, behind, bridge)];
   const grain = GRAIN[space];
   const align = Math.max(grain, ...behind.map((need) => need.align));
   const size = Math.ceil(stack(behind, 0, () => {}) / grain) * grain;
   return [{
-    what: nameOfWindow(space, bridge.what), routing: bridge.routing,
+    what: `the ${space === 'ports' ? 'I/O' : space} window of ${bridge.what}`, routing: bridge.routing,
     index: 6 + ORDER[space], size, align, high: space === 'prefetchable' && behind.every(({ high }) => high),
     place: (address) => {
       stack(behind, address, (need, at) => need.place(at));
       openWindow(space, bridge.config, address, size);
     },
   }];
-}
-
-/** A window around addresses that are given; then all of them have to be. */
-function windowAtGiven(space: Space, behind: readonly Need[],
-  bridge: { what: string; routing: number; config: ConfigAccess }): Need {
-  const free = behind.find(({ at }) => at === undefined);
-  if (free !== undefined) {
-    throw new PortcullisError('NO_ROOM_FOR_BAR', `${free.what} has no address, and others behind ${bridge.what} have one; give all `
-      + 'or none', { routing: free.routing });
-  }
-  const grain = GRAIN[space];
-  const first = Math.floor(Math.min(...behind.map(({ at }) => at as number)) / grain) * grain;
-  const end = Math.ceil(Math.max(...behind.map(({ at, size }) => at as number + size)) / grain) * grain;
-  return {
-    what: nameOfWindow(space, bridge.what), routing: bridge.routing, index: 6 + ORDER[space], size: end - first, align: grain,
-    high: false, at: first,
-    place: () => {
-      for (const need of behind) need.place(need.at as number);
-      openWindow(space, bridge.config, first, end - first);
-    },
-  };
-}
-
-function nameOfWindow(space: Space, bridge: string): string {
-  return `the ${space === 'ports' ? 'I/O' : space} window of ${bridge}`;
 }
 
 /** Registers of each window, and how wide a base is. */
@@ -143,7 +115,8 @@ function closeWindow(space: Space, config: ConfigAccess): void {
   }
 }
 
-function openWindow(space: Space, config: ConfigAccess, address: number, size: number): void {
+/** Lets a bridge forward `size` bytes from an address on, both multiples of the register's grain. */
+export function openWindow(space: Space, config: ConfigAccess, address: number, size: number): void {
   const { base, limit, width, shift } = REGISTERS[space];
   const last = address + size - 1;
   if (space === 'prefetchable') {
@@ -154,13 +127,13 @@ function openWindow(space: Space, config: ConfigAccess, address: number, size: n
   config.write(limit, width, (last >>> shift) & 0xfff0);
 }
 
-/** Writes a BAR's address. */
-export function placeBar(config: ConfigAccess, index: number, wide: boolean, address: number): void {
-  config.write(Pci.BAR0 + 4 * index, 4, address % 2 ** 32);
-  if (wide) config.write(Pci.BAR0 + 4 * index + 4, 4, Math.floor(address / 2 ** 32));
+export function barName({ index }: Pick<BarSize, 'index'>): string {
+  return index === ROM_INDEX ? 'the ROM' : `BAR ${index}`;
 }
 
-/** Writes the address of an expansion ROM, which stays off. */
-export function placeRom(config: ConfigAccess, address: number): void {
-  config.write(Pci.ROM_ADDRESS, 4, address);
+/** Writes the address of a BAR, or of the ROM, which stays off. */
+export function placeBar(config: ConfigAccess, { index, wide }: Pick<BarSize, 'index' | 'wide'>, address: number): void {
+  const off = index === ROM_INDEX ? Pci.ROM_ADDRESS : Pci.BAR0 + 4 * index;
+  config.write(off, 4, address % 2 ** 32);
+  if (wide) config.write(off + 4, 4, Math.floor(address / 2 ** 32));
 }

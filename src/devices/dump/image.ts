@@ -13,8 +13,8 @@ interface Register {
   readonly clearable?: number;
   /** Value of the writable bits after a reset, when it is not 0. */
   readonly reset?: number;
-  /** Bits that are 0 when the machine starts, whatever the file says. */
-  readonly cleared?: number;
+  /** Bits that are off when the machine starts, whatever the file says. */
+  readonly off0?: number;
 }
 
 const COMMAND = PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER | PciCommand.PARITY | PciCommand.SERR
@@ -24,25 +24,16 @@ const COMMAND_OTHERS = 0x02b8;
 // parity response, SERR, ISA, VGA, VGA 16-bit, secondary bus reset (PCI Express 6.0 §7.5.1.3.13)
 const BRIDGE_CONTROL = 0x005f;
 
-interface Header {
-  readonly bars: readonly DumpedBar[];
-  readonly bridge: boolean;
-  readonly express: boolean;
-  /** Interrupt messages are on in the file. */
-  readonly messages: boolean;
-  readonly keep: boolean;
-}
-
-function header(view: DataView, { bars, bridge, express, messages, keep }: Header): Register[] {
+function header(bars: readonly DumpedBar[], bridge: boolean, express: boolean, view: DataView, messages: boolean): Register[] {
   const command = view.getUint16(Pci.COMMAND, true);
   const common: Register[] = [
     // a driver that uses messages has turned the pin off, and gives it back with them
-    { off: Pci.COMMAND, bytes: 2, writable: COMMAND | (command & COMMAND_OTHERS), cleared: messages ? PciCommand.INTX_DISABLE : 0 },
+    { off: Pci.COMMAND, bytes: 2, writable: COMMAND | (command & COMMAND_OTHERS), off0: messages ? PciCommand.INTX_DISABLE : 0 },
     { off: Pci.STATUS, bytes: 2, clearable: PciStatus.RW1C },
     { off: Pci.CACHE_LINE_SIZE, bytes: 1, writable: 0xff },
     { off: Pci.LATENCY_TIMER, bytes: 1, writable: express ? 0 : 0xff },
     { off: Pci.INTERRUPT_LINE, bytes: 1, writable: 0xff },
-    ...bars.flatMap((bar) => barRegisters(bar, bridge)).map((one) => (keep ? one : { ...one, cleared: one.writable ?? 0 })),
+    ...bars.flatMap((bar) => barRegisters(bar, bridge)),
   ];
   return bridge ? [...common, ...bridgeRegisters(view)] : common;
 }
@@ -62,7 +53,7 @@ function bridgeRegisters(view: DataView): Register[] {
     { off: PciBridge.SUBORDINATE_BUS, bytes: 1, writable: 0xff },
     { off: PciBridge.SECONDARY_STATUS, bytes: 2, clearable: PciStatus.RW1C },
     { off: PciBridge.MEMORY_BASE, bytes: 2, writable: 0xfff0 }, { off: PciBridge.MEMORY_LIMIT, bytes: 2, writable: 0xfff0 },
-    { off: PciBridge.CONTROL, bytes: 2, writable: BRIDGE_CONTROL, cleared: PciBridge.CONTROL_SECONDARY_RESET },
+    { off: PciBridge.CONTROL, bytes: 2, writable: BRIDGE_CONTROL, off0: PciBridge.CONTROL_SECONDARY_RESET },
   ];
   if (view.getUint16(PciBridge.IO_BASE, true) !== 0) {
     registers.push({ off: PciBridge.IO_BASE, bytes: 1, writable: 0xf0 }, { off: PciBridge.IO_LIMIT, bytes: 1, writable: 0xf0 });
@@ -82,7 +73,7 @@ function powerManagement(view: DataView, off: number): Register[] {
   const pme = view.getUint16(off + Pm.PMC, true) >>> 11 !== 0;
   return [{
     off: off + Pm.PMCSR, bytes: 2, writable: Pm.PMCSR_STATE_MASK | (pme ? Pm.PMCSR_PME_ENABLE : 0),
-    clearable: pme ? Pm.PMCSR_PME_STATUS : 0, cleared: Pm.PMCSR_STATE_MASK,
+    clearable: pme ? Pm.PMCSR_PME_STATUS : 0, off0: Pm.PMCSR_STATE_MASK,
   }];
 }
 
@@ -90,7 +81,7 @@ function msi(view: DataView, off: number): Register[] {
   const control = view.getUint16(off + Msi.CONTROL, true);
   const wide = (control & Msi.CONTROL_64BIT) !== 0;
   const registers: Register[] = [
-    { off: off + Msi.CONTROL, bytes: 2, writable: Msi.CONTROL_ENABLE | Msi.CONTROL_MME_MASK, cleared: Msi.CONTROL_ENABLE },
+    { off: off + Msi.CONTROL, bytes: 2, writable: Msi.CONTROL_ENABLE | Msi.CONTROL_MME_MASK, off0: Msi.CONTROL_ENABLE },
     { off: off + Msi.ADDRESS, bytes: 4, writable: -4 },
     { off: off + (wide ? Msi.DATA_64 : Msi.DATA_32), bytes: 2, writable: 0xffff },
   ];
@@ -104,7 +95,7 @@ function msi(view: DataView, off: number): Register[] {
 
 function msix(_view: DataView, off: number): Register[] {
   const bits = Msix.CONTROL_ENABLE | Msix.CONTROL_FUNCTION_MASK;
-  return [{ off: off + Msix.CONTROL, bytes: 2, writable: bits, cleared: bits }];
+  return [{ off: off + Msix.CONTROL, bytes: 2, writable: bits, off0: bits }];
 }
 
 /** Which registers there are depends on the version and the kind of function (PCI Express 6.0 §7.5.3). */
@@ -162,20 +153,12 @@ function messagesOn(view: DataView, at: Readonly<Record<'msiCap' | 'msixCap', nu
     || (at.msixCap !== 0 && (view.getUint16(at.msixCap + Msix.CONTROL, true) & Msix.CONTROL_ENABLE) !== 0);
 }
 
-interface Parts {
-  readonly capabilities: readonly FoundCapability[];
-  readonly bars: readonly DumpedBar[];
-  /** Of MSI-X, when it has registers. */
-  readonly table: { vectors: number; table: BarRange; pending: BarRange } | undefined;
-  /** Whether BARs begin with their addresses. */
-  readonly keep: boolean;
-}
-
 /**
  * The image. It begins with the file's bytes, but in power state D0 and with interrupt messages off, as a driver finds
  * a function; after a reset its writable bits are off. A file with 64 bytes gives 256, the rest 0.
  */
-export function dumpImage(bytes: Uint8Array, { capabilities, bars, table, keep }: Parts): ConfigImage {
+export function dumpImage(bytes: Uint8Array, capabilities: readonly FoundCapability[], bars: readonly DumpedBar[],
+  table: { vectors: number; table: BarRange; pending: BarRange } | undefined): ConfigImage {
   const size = bytes.length <= Pci.CONFIG_SIZE ? Pci.CONFIG_SIZE : Pci.EXTENDED_CONFIG_SIZE;
   const value = new Uint8Array(size);
   value.set(bytes);
@@ -189,7 +172,7 @@ export function dumpImage(bytes: Uint8Array, { capabilities, bars, table, keep }
   };
   const bridge = (view.getUint8(Pci.HEADER_TYPE) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
   const registers = [
-    ...header(view, { bars, bridge, express: at.expressCap !== 0, messages: messagesOn(view, at), keep }), ...capabilityRegisters(view, capabilities),
+    ...header(bars, bridge, at.expressCap !== 0, view, messagesOn(view, at)), ...capabilityRegisters(view, capabilities),
   ];
   const [writable, clearable, reset] = [new Uint8Array(size), new Uint8Array(size), value.slice()];
   for (const register of registers) {
@@ -198,7 +181,7 @@ export function dumpImage(bytes: Uint8Array, { capabilities, bars, table, keep }
       const off = register.off + i;
       writable[off] = byte(register.writable);
       clearable[off] = byte(register.clearable);
-      value[off] = (value[off] as number) & ~byte(register.cleared);
+      value[off] = (value[off] as number) & ~byte(register.off0);
       reset[off] = ((reset[off] as number) & ~(byte(register.writable) | byte(register.clearable)))
         | (byte(register.reset) & byte(register.writable));
     }

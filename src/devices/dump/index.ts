@@ -22,13 +22,6 @@ const DECODED = { memory: 16 << 20, io: 256 } as const;
 /** Interrupt pins are INTA# to INTD#. */
 const PINS = 4;
 
-export interface DumpOptions {
-  /** Addresses of the functions to take (default: all). */
-  only?: readonly string[];
-  /** BARs come with their addresses (default true). */
-  keep?: boolean;
-}
-
 export interface DumpedDevice {
   readonly definition: DeviceDefinition;
   readonly routing: number;
@@ -73,7 +66,7 @@ function barDefinitions(bars: readonly DumpedBar[]): Array<BarDefinition | undef
 }
 
 /** One function as a device. Throws BAD_DUMP. */
-function definitionOf(dumped: DumpedFunction, name: string, keep: boolean): DeviceDefinition {
+export function dumpDefinition(dumped: DumpedFunction, name: string): DeviceDefinition {
   checkBytes(dumped, name);
   const { bytes } = dumped;
   const view = new DataView(bytes.buffer);
@@ -94,7 +87,7 @@ function definitionOf(dumped: DumpedFunction, name: string, keep: boolean): Devi
       vendorId: view.getUint16(Pci.VENDOR_ID, true), deviceId: view.getUint16(Pci.DEVICE_ID, true),
       classCode: view.getUint32(Pci.REVISION_ID, true) >>> 8, revision: view.getUint8(Pci.REVISION_ID),
       bars: definitions, interruptPin: pin > PINS ? 0 : pin,
-      image: dumpImage(bytes, { capabilities, bars, table: inside ? ranges : undefined, keep }),
+      image: dumpImage(bytes, capabilities, bars, inside ? ranges : undefined),
     },
     registers: [], stateSize: 0, dump: factsOf(dumped, bars, capabilities),
   };
@@ -105,8 +98,8 @@ function definitionOf(dumped: DumpedFunction, name: string, keep: boolean): Devi
  * them and function 0 of their devices. Not among them is the host bridge at 00:00.0; the machine has its own.
  * `name` is the file's, for messages. Throws BAD_DUMP, NOT_IN_DUMP.
  */
-export function dumpDevices(functions: readonly DumpedFunction[], name: string, { only, keep = true }: DumpOptions = {}): DumpedDevice[] {
+export function dumpDevices(functions: readonly DumpedFunction[], name: string, only?: readonly string[]): DumpedDevice[] {
   return chosen(functions, name, only).map((dumped) => ({
-    definition: definitionOf(dumped, name, keep), routing: routingId(dumped.bdf),
+    definition: dumpDefinition(dumped, name), routing: routingId(dumped.bdf),
   }));
 }
