@@ -73,9 +73,9 @@ export class HostAccess implements GuestPci {
   enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }> {
     const { messages } = this.#messagesOf(routing);
     const memory = (this.config(routing).read(Pci.COMMAND, 2) & PciCommand.MEMORY) !== 0;
-    const entries = Array.from({ length: vectors }, (_, index) => index);
     const refusal = messages.msixRefusal(memory);
-    return this.#bind(routing, refusal === 0 ? messages.enableMsix(this.#parts.kernel.domid, entries) : refusal);
+    const entries = Array.from({ length: vectors }, (_, index) => index);
+    return this.#bind(routing, refusal < 0 ? refusal : messages.enableMsix(this.#parts.kernel.domid, entries));
   }
 
   disableInterrupts(routing: number): void {

@@ -13,9 +13,10 @@ import { LinkHandle } from '../devices/links/link';
 import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
-import { dumpFunction } from '../pci/dump';
+import { deviceName, dumpFunction } from '../pci/dump';
 import { type EnumeratedFunction, decodeBits, enumerate } from '../pci/enumerate';
 import { enumerateAdded } from '../pci/hotplug';
+import type { ListedFunction } from '../pci/lspci/types';
 import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import type { Sysfs } from '../xen/dom0/types';
@@ -26,7 +27,6 @@ import {
   type ResolvedDevice, resolveAdded, resolveDescription,
 } from './description';
 import { MachineClock } from './clock';
-import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { type Digest, machineDigest } from './digest';
 import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
@@ -144,9 +144,8 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    placeByHand(engine, description.devices, this.#functions);
-    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
-    checkPlaced(description.devices, this.#enumerated);
+    this.#enumerated = enumerate(machinePorts(engine), new Map(description.devices.map(({ routing, place }) => [routing, place])),
+      { ram: description.frames * 4096 });
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -437,10 +436,7 @@ export class Machine {
     const { routing } = resolved;
     this.#attach(resolved);
     try {
-      placeDevice(this.engine, resolved, this.functionOf(device.bdf));
-      const found = enumerateAdded(machinePorts(this.engine), routing, this.#enumerated);
-      checkPlaced([resolved], [found]);
-      this.#enumerated.push(found);
+      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated, resolved.place));
     } catch (error) {
       this.#detach(routing);
       throw error;
@@ -484,12 +480,27 @@ export class Machine {
     else this.#xen.scheduler.pass(ns);
   }
 
-  /** The hexadecimal dump of every function, its extended config space too, as `lspci -F` reads it. */
-  lspci(): string {
+  /** Every function by address, as `lspci` lists them. */
+  listed(): ListedFunction[] {
+    return this.#all().map(({ routing, definition, size }) => {
+      const config = configByEcam(this.engine, routing);
+      const read = (off: number, width: 4): { code: number; value: number } => ({ code: 0, value: config.read(off, width) });
+      return { routing, name: deviceName(definition.title), config: { size, read } };
+    });
+  }
+
+  #all(): Array<{ routing: number; definition: DeviceDefinition; size: number }> {
     const all = [this.#hostBridge, ...this.#functions.values()].sort((a, b) => a.routing - b.routing);
     return all.map(({ routing, definition, fn }) => {
-      const size = this.engine.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.CONFIG_SIZE);
-      return dumpFunction(routing, definition.title, configByEcam(this.engine, routing), size);
-    }).join('\n');
+      const record = State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
+      return { routing, definition, size: this.engine.word(record + FunctionRecord.CONFIG_SIZE) };
+    });
+  }
+
+  /** The hexadecimal dump of every function, its extended config space too, as `lspci -F` reads it. */
+  lspci(): string {
+    return this.#all()
+      .map(({ routing, definition, size }) => dumpFunction(routing, definition.title, configByEcam(this.engine, routing), size))
+      .join('\n');
   }
 }
