@@ -100,7 +100,8 @@ function deviceFacts(parts: ExplainParts, store: XenstoreClient, looked: Looked,
   const promised = store.readIfThere(`/libxl/pci/${name.replace(/[:.]/g, '-')}/domid`);
   return {
     bdf: name, bridge, bridges: above.map(nameOf), driver,
-    owner: parts.hypervisor.ownerOf(routing), promisedTo: promised === undefined ? undefined : Number(promised),
+    // the host bridge is the board's, and so the first domain's
+    owner: parts.hypervisor.devices.slotOf(routing) === undefined ? 0 : parts.hypervisor.ownerOf(routing), promisedTo: promised === undefined ? undefined : Number(promised),
     bars: host.resources.slice(0, RESOURCES).flatMap(({ start, end, flags }, index) => (end === 0 ? [] : [{
       index, io: (flags & IO) !== 0, address: start, size: dump?.unknownSizes.includes(index) ? 'unknown' as const : end - start + 1,
     }])),
