@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { MachineDescription } from '../../src/machine/description';
-import { explainFacts } from '../../src/machine/explain-facts';
 import { Machine } from '../../src/machine/machine';
 import { parseExplainArgs } from '../../src/xen/explain/arguments';
 import { explain } from '../../src/xen/explain/explain';
@@ -14,9 +13,7 @@ const OBSERVED = 'examples/observed-q35.lspci.txt';
 async function factsOf(devices: MachineDescription['devices'] = [], text?: string): Promise<ExplainFacts> {
   const machine = await Machine.create({ memory: '32MiB', iommu: 'vtd', devices },
     { models: [plainBridge], readFile: (path) => text ?? readFileSync(path, 'utf8') });
-  const { hypervisor, store, pci, core } = machine.xen;
-  const dumps = new Map(machine.description.devices.map(({ routing, definition }) => [routing, definition.dump]));
-  return explainFacts({ hypervisor, store, pci, core, stub: undefined, dumped: (routing) => dumps.get(routing), pcifront: () => true });
+  return machine.xen.explainFacts();
 }
 
 function device(facts: ExplainFacts, bdf: string): DeviceFacts {
