@@ -180,10 +180,7 @@ export class Machine {
         irq: (routing) => this.#irqs.get(routing),
       }),
       guest: (domain) => this.guest(domain), forget: (domid) => { this.#guests.delete(domid); },
-      dumped: (routing) => {
-        const dump = this.#functions.get(routing)?.definition.dump;
-        return dump === undefined ? undefined : dump.driver ?? '';
-      },
+      dumped: (routing) => this.#functions.get(routing)?.definition.dump,
     });
   }
 
