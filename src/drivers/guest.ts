@@ -41,10 +41,7 @@ export interface Guest {
   enableMsi(routing: number): { vector: number; port: number };
   /** The same for `vectors` vectors of its MSI-X: the first ones of the table, unmasked. Its memory decode is on. */
   enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }>;
-  /** Binds the line that the function's INTx pin leads to; `endIntx` after each event, or it does not come again. */
-  enableIntx(routing: number): { pirq: number; port: number };
-  endIntx(pirq: number): void;
-  /** Ends the function's interrupts, of whatever kind; the ports are closed. */
+  /** Ends the function's messages; nothing comes at their ports any more. */
   disableInterrupts(routing: number): void;
   /** Whether the event's pending bit is set; clears it. */
   takeEvent(port: number): boolean;

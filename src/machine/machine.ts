@@ -68,6 +68,10 @@ function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, Devic
   return all;
 }
 
+function copyOf(found: EnumeratedFunction): EnumeratedFunction {
+  return { ...found, bars: found.bars.map((bar) => ({ ...bar })), ...(found.rom && { rom: { ...found.rom } }) };
+}
+
 /** The models with what a dump has made of its functions, each a model of its own. */
 function withDumped(models: Models, { devices }: ResolvedDescription): Models {
   const dumped = devices.map(({ definition }) => definition).filter(({ dump }) => dump !== undefined);
@@ -100,6 +104,8 @@ export class Machine {
   readonly #hostBridge: AttachedFunction;
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
+  /** The first domain's numbers for interrupts, where they are given. */
+  readonly #irqs = new Map<number, number>();
   readonly #hosts = new Map<number, HostInstance>();
   readonly #failures: DeviceFailure[] = [];
   readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
@@ -138,7 +144,8 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
+    this.#enumerated = enumerate(machinePorts(engine), new Map(description.devices.map(({ routing, place }) => [routing, place])),
+      { ram: description.frames * 4096 });
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -164,7 +171,7 @@ export class Machine {
       pci: new MachinePci(this.engine, {
         attached: () => [this.#hostBridge, ...this.#functions.values()],
         enumerated: (routing) => this.#enumerated.find((one) => one.routing === routing),
-        irq: () => undefined,
+        irq: (routing) => this.#irqs.get(routing),
       }),
     });
   }
@@ -210,7 +217,7 @@ export class Machine {
       schemaVersion: SNAPSHOT_SCHEMA, engine: document, description: this.#source,
       hostBridge: functionDocument(this.#hostBridge),
       functions: [...this.#functions.values()].map((one) => functionDocument(one, this.#links.get(one.routing))),
-      enumerated: this.#enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) })),
+      enumerated: this.#enumerated.map(copyOf), irqs: [...this.#irqs],
       guests: guests.map((guest) => guest.save()),
       hypervisor: this.hypervisor.save(),
       devices: this.saveDevices(),
@@ -240,7 +247,8 @@ export class Machine {
     }
     this.loadDevices(saved.devices);
     LinkHandle.rejoin([...this.#links.values()]);
-    this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
+    this.#enumerated = saved.enumerated.map(copyOf);
+    for (const [routing, irq] of saved.irqs) this.#irqs.set(routing, irq);
     for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
   }
 
@@ -255,10 +263,13 @@ export class Machine {
     this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, { seed: this.description.seed, onFailed }));
   }
 
-  #attach({ definition, routing, link, parent, multiFunction }: ResolvedDevice): void {
+  #attach({ definition, routing, link, parent, multiFunction, place }: ResolvedDevice): void {
     const above = parent === undefined ? undefined : this.#functions.get(parent);
-    const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
+    const attached = attach(this.engine, definition, routing, {
+      parent: above, multiFunction, rom: place.romSize, gsi: place.gsi,
+    });
     this.#functions.set(routing, attached);
+    if (place.irq !== undefined) this.#irqs.set(routing, place.irq);
     this.#instance(attached);
     if (!definition.port) return;
     const handle = new LinkHandle(this.engine, attached.fn);
@@ -281,14 +292,17 @@ export class Machine {
   }
 
   #rights(domid: number, routing: number, allow: boolean): void {
+    const memory = (address: number, size: number): void => {
+      const range = [Math.floor(address / 4096), Math.max(1, size / 4096)] as const;
+      this.hypervisor.iomemPermission(domid, ...range, allow);
+      if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
+    };
     for (const bar of this.#barsOf(routing)) {
       if (bar.io) this.hypervisor.ioportPermission(domid, bar.address, bar.size, allow);
-      else {
-        const range = [Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096)] as const;
-        this.hypervisor.iomemPermission(domid, ...range, allow);
-        if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
-      }
+      else memory(bar.address, bar.size);
     }
+    const rom = this.#enumerated.find((found) => found.routing === routing)?.rom;
+    if (rom !== undefined) memory(rom.address, rom.size);
   }
 
   #barsOf(routing: number): EnumeratedFunction['bars'] {
@@ -422,7 +436,7 @@ export class Machine {
     const { routing } = resolved;
     this.#attach(resolved);
     try {
-      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated));
+      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated, resolved.place));
     } catch (error) {
       this.#detach(routing);
       throw error;
@@ -446,6 +460,7 @@ export class Machine {
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
     this.#links.delete(routing);
+    this.#irqs.delete(routing);
     this.#functions.delete(routing);
     this.#enumerated = this.#enumerated.filter((one) => one.routing !== routing);
   }

@@ -64,6 +64,17 @@ function checkBars({ bars, bridge }: ConfigDefinition): void {
   });
 }
 
+const [ROM_LEAST, ROM_MOST] = [2048, 16 << 20];
+
+function checkRom({ rom, bridge }: ConfigDefinition): void {
+  if (rom === undefined) return;
+  if (bridge) throw new PortcullisError('BAD_ROM', 'an expansion ROM of a bridge is not modelled; leave it out', { rom });
+  if (!Number.isInteger(rom) || rom < ROM_LEAST || rom > ROM_MOST || Math.log2(rom) % 1 !== 0) {
+    throw new PortcullisError('BAD_ROM', `the expansion ROM has ${rom} bytes; it has a power of two from ${ROM_LEAST} to ${ROM_MOST}`,
+      { rom });
+  }
+}
+
 function inBar(what: string, range: BarRange, bars: ConfigDefinition['bars']): void {
   const bar = bars[range.bar];
   if (bar === undefined || bar.kind === 'io') {
@@ -151,6 +162,7 @@ export function expressType(definition: ConfigDefinition): number | undefined {
 /** Builds the image. Throws BAD_BAR, BAD_CAPABILITY or CONFIG_OVERLAP for what cannot be. */
 export function buildConfig(definition: ConfigDefinition, place: Place = ANYWHERE): ConfigImage {
   checkBars(definition);
+  checkRom(definition);
   if (definition.image !== undefined) return imageAt(definition.image, place);
   const { capabilities = [], bars } = definition;
   const expressCap = offsetOf(capabilities, PciCap.EXP);

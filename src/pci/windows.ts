@@ -103,6 +103,14 @@ export function windowsOf(config: ConfigAccess, io: boolean): Range[] {
   return all.filter(([start, end]) => end > start && start > 0);
 }
 
+/** Opens a bridge's window around addresses that things behind it have already. */
+export function openAround(space: Space, config: ConfigAccess, ranges: readonly Range[]): void {
+  const grain = GRAIN[space];
+  const first = Math.floor(Math.min(...ranges.map(([start]) => start)) / grain) * grain;
+  const end = Math.ceil(Math.max(...ranges.map(([, last]) => last)) / grain) * grain;
+  openWindow(space, config, first, end - first);
+}
+
 /** A base above the limit: the bridge forwards nothing. */
 function closeWindow(space: Space, config: ConfigAccess): void {
   const { base, limit, width } = REGISTERS[space];
@@ -129,4 +137,9 @@ function openWindow(space: Space, config: ConfigAccess, address: number, size: n
 export function placeBar(config: ConfigAccess, index: number, wide: boolean, address: number): void {
   config.write(Pci.BAR0 + 4 * index, 4, address % 2 ** 32);
   if (wide) config.write(Pci.BAR0 + 4 * index + 4, 4, Math.floor(address / 2 ** 32));
+}
+
+/** Writes a ROM's address; its decoder stays off. */
+export function placeRom(config: ConfigAccess, address: number): void {
+  config.write(Pci.ROM_ADDRESS, 4, address);
 }
