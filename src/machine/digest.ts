@@ -278,6 +278,21 @@ function interrupts(reader: Reader, hypervisor: Hypervisor, entries: Entries): v
   for (const { vector, domid, port, routing } of hypervisor.vectors) {
     entries.set(`vector ${hex(vector)}`, `domain ${domid}, event ${port}, from ${formatBdf(bdfOf(routing))}`);
   }
+  numbers(hypervisor, entries);
+}
+
+/** Which interrupt each domain's numbers are, and whose MSI-X tables are kept from being written. */
+function numbers(hypervisor: Hypervisor, entries: Entries): void {
+  for (const { domid, pirqs } of hypervisor.domains) {
+    for (const [pirq, line] of pirqs) entries.set(`domain ${domid} interrupt ${pirq}`, `host interrupt ${line}`);
+  }
+  for (const { vector, domid, pirq, irq, message } of hypervisor.messages.list()) {
+    const entry = message?.entry === undefined ? '' : `, entry ${message.entry}`;
+    entries.set(`domain ${domid} interrupt ${pirq}`, `host interrupt ${irq}, vector ${hex(vector)}${entry}`);
+  }
+  for (const [routing, { frames: mfns }] of hypervisor.messages.prepared()) {
+    entries.set(`vector table of ${formatBdf(bdfOf(routing))}`, `prepared, frames ${ranges(mfns)}`);
+  }
 }
 
 /** Ports that are open, and INTx lines that are bound. */
@@ -313,10 +328,16 @@ function pools(reader: Reader, hypervisor: Hypervisor, entries: Entries): void {
 }
 
 function domains(hypervisor: Hypervisor, entries: Entries): void {
-  for (const { domid, name, kind, p2m, io, assigned, slot } of hypervisor.domains) {
+  for (const { domid, name, kind, p2m, io, assigned, slot, pauses, shutdown } of hypervisor.domains) {
     entries.set(`domain ${domid}`, `"${name}", ${kind}, slot ${slot}, ${p2m.length} pages`);
     if (io !== undefined) entries.set(`domain ${domid} DMA`, `${io.translation}, id ${io.did}`);
     for (const routing of assigned) entries.set(`domain ${domid} has ${formatBdf(bdfOf(routing))}`, 'assigned');
+    if (pauses > 0) entries.set(`domain ${domid} pauses`, String(pauses));
+    if (shutdown !== undefined) entries.set(`domain ${domid} shutdown`, shutdown);
+  }
+  for (const routing of hypervisor.devices.all) {
+    if (hypervisor.ownerOf(routing) === DomId.IO) entries.set(`quarantine has ${formatBdf(bdfOf(routing))}`, 'assigned');
+    if (hypervisor.devices.isMarked(routing)) entries.set(`${formatBdf(bdfOf(routing))} goes to quarantine`, 'yes');
   }
 }
 

@@ -29,14 +29,15 @@ interface Word {
   value: string | undefined;
 }
 
-const TRUTH: Readonly<Record<string, boolean>> = {
-  1: true, yes: true, on: true, true: true, enable: true, 0: false, no: false, off: false, false: false, disable: false,
-};
+const TRUTH: ReadonlyMap<string, boolean> = new Map([
+  ...['1', 'yes', 'on', 'true', 'enable'].map((word) => [word, true] as const),
+  ...['0', 'no', 'off', 'false', 'disable'].map((word) => [word, false] as const),
+]);
 
 /** `name`, `no-name`, `name=value`. */
 function wordOf(text: string): Word {
   const at = text.indexOf('=');
-  if (at >= 0) return { name: text.slice(0, at), value: text.slice(at + 1), on: TRUTH[text.slice(at + 1)] };
+  if (at >= 0) return { name: text.slice(0, at), value: text.slice(at + 1), on: TRUTH.get(text.slice(at + 1)) };
   return text.startsWith('no-') ? { name: text.slice(3), value: undefined, on: false } : { name: text, value: undefined, on: true };
 }
 
@@ -57,7 +58,7 @@ export function parseXenCommandLine(text: string): { options: XenOptions; proble
 }
 
 function iommuWord(options: XenOptions, text: string): boolean {
-  const plain = TRUTH[text];
+  const plain = TRUTH.get(text);
   if (plain !== undefined) {
     options.iommu = plain;
     return true;

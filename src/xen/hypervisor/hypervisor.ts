@@ -151,7 +151,8 @@ export class Hypervisor {
     this.print(`I/O virtualisation ${this.#iommu === undefined ? 'disabled' : 'enabled'}`);
     if (this.#iommu !== undefined) {
       this.print(` - Dom0 mode: ${{ passthrough: 'Passthrough', relaxed: 'Relaxed', strict: 'Strict' }[options.dom0Mode]}`);
-      this.print('Interrupt remapping enabled');
+      if (!options.interruptRemapping) this.#iommu.disableRemapping();
+      this.print(`Interrupt remapping ${this.#iommu.remapping ? 'enabled' : 'disabled'}`);
     }
     this.rights.giveAllTo(this.domain(CONTROL_DOMAIN));
     this.devices.bootDom0();

@@ -4,6 +4,7 @@ import { DomId, Machine } from '../../../assembly/spec/machine';
 import type { Engine } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import type { IommuDocument } from './document';
+import { HypercallError } from './errors';
 
 /** A fault as the unit recorded it. */
 export interface FaultRecord {
@@ -83,8 +84,20 @@ export class IommuDriver {
 
   /** Translation and interrupt remapping off: every requester passes, as on a machine without the unit. */
   disable(): void {
-    const off = 2 ** VtdGcmd.TE_BIT + VtdGcmd.IRE;
-    this.#write(Vtd.GCMD, (this.#read(Vtd.GSTS) & ~off & ~(VtdGcmd.SRTP | VtdGcmd.SIRTP | VtdGcmd.WBF)) >>> 0);
+    this.#off(2 ** VtdGcmd.TE_BIT + VtdGcmd.IRE);
+  }
+
+  /** Interrupt messages go to their vector as they come. */
+  disableRemapping(): void {
+    this.#off(VtdGcmd.IRE);
+  }
+
+  get remapping(): boolean {
+    return (this.#read(Vtd.GSTS) & VtdGcmd.IRE) !== 0;
+  }
+
+  #off(bits: number): void {
+    this.#write(Vtd.GCMD, (this.#read(Vtd.GSTS) & ~bits & ~(VtdGcmd.SRTP | VtdGcmd.SIRTP | VtdGcmd.WBF)) >>> 0);
   }
 
   save(): IommuDocument {
@@ -199,12 +212,13 @@ export class IommuDriver {
 
   /**
    * A remap-table entry that gives `requester` one vector; answers the MSI address and data to program. Only this
-   * requester may use it (SVT = 1).
+   * requester may use it (SVT = 1). With remapping off the message says its vector itself. Throws ENOSPC.
    */
-  remapInterrupt(requester: number, vector: number, destination: number): { address: number; data: number; index: number } {
+  remapInterrupt(requester: number, vector: number, destination: number): { address: number; data: number; index?: number } {
+    if (!this.remapping) return { address: (0xfee00000 | destination << 12) >>> 0, data: vector };
     let index = 0;
     while (this.#interruptOwners.has(index)) index++;
-    if (index >= IRT_ENTRIES) throw new PortcullisError('NO_INTERRUPT_ENTRY', 'the interrupt-remap table is full (256 entries)');
+    if (index >= IRT_ENTRIES) throw new HypercallError('ENOSPC', 'the interrupt-remap table is full (256 entries)');
     this.#interruptOwners.set(index, requester);
     const entry = this.#entry(this.#interrupts, index);
     entry.setUint32(12, 0, true);
