@@ -1,4 +1,5 @@
-import { Msi, Msix, Pci, PciCap, PciCommand, PciStatus, Pm } from '../../../assembly/spec/pci';
+import { Msi, Msix, Pci, PciCap, PciCommand, Pm } from '../../../assembly/spec/pci';
+import { findCapability } from '../../pci/find-capability';
 import { type ConfigField, configField, type FieldDevice, rawField } from './config-field';
 import type { RawConfig } from './raw-config';
 import { PCI_ERR } from './types';
@@ -16,35 +17,24 @@ const PMC_PME = 0xf800;
 const PM_BRIDGE = 0x06;
 const PM_DATA = 0x07;
 
-/** More links than these are no list any more. */
-const LINKS_MAX = 48;
-
-/** Where the first capability with an id is, 0 when there is none. */
-export function findCapability(raw: RawConfig, id: number): number {
-  if ((raw.get(Pci.STATUS, 2) & PciStatus.CAPABILITIES) === 0) return 0;
-  let off = raw.get(Pci.CAPABILITY_POINTER, 1) & 0xfc;
-  for (let links = 0; links < LINKS_MAX && off >= PciCap.FIRST_OFF; links++) {
-    if (raw.get(off, 1) === id) return off;
-    off = raw.get(off + 1, 1) & 0xfc;
-  }
-  return 0;
-}
-
-function writePmcsr({ raw }: FieldDevice, off: number, value: number): number {
+function writePmcsr(device: FieldDevice, off: number, value: number): number {
+  const { raw } = device;
   const now = raw.get(off, 2);
   const next = (now & ~PMCSR_GUEST) | (value & PMCSR_GUEST);
   if (next !== now) raw.set(off, 2, next);
-  return setPowerState(raw, off, value & Pm.PMCSR_STATE_MASK) ? 0 : PCI_ERR.ACCESS_DENIED;
+  return setPowerState(device, off, value & Pm.PMCSR_STATE_MASK) ? 0 : PCI_ERR.ACCESS_DENIED;
 }
 
 /** Whether the function is then in that state. One that it does not have is not tried. */
-function setPowerState(raw: RawConfig, pmcsr: number, state: number): boolean {
+function setPowerState({ raw, keepState }: FieldDevice, pmcsr: number, state: number): boolean {
   const now = raw.get(pmcsr, 2);
   if ((now & Pm.PMCSR_STATE_MASK) === state) return true;
   const pmc = raw.get(pmcsr + Pm.PMC - Pm.PMCSR, 2);
   if (state === Pm.STATE_D1 && (pmc & Pm.PMC_D1) === 0) return false;
   if (state === Pm.STATE_D2 && (pmc & Pm.PMC_D2) === 0) return false;
-  raw.set(pmcsr, 2, (now & ~Pm.PMCSR_STATE_MASK & ~Pm.PMCSR_PME_STATUS) | state);
+  const set = (): void => raw.set(pmcsr, 2, (now & ~Pm.PMCSR_STATE_MASK & ~Pm.PMCSR_PME_STATUS) | state);
+  if (state === 0) keepState(set);
+  else set();
   return (raw.get(pmcsr, 2) & Pm.PMCSR_STATE_MASK) === state;
 }
 
@@ -59,8 +49,8 @@ const MSI = 2;
 const MSIX = 4;
 
 function signals(raw: RawConfig): number {
-  const msi = findCapability(raw, PciCap.MSI);
-  const msix = findCapability(raw, PciCap.MSIX);
+  const msi = findCapability(raw.access, PciCap.MSI);
+  const msix = findCapability(raw.access, PciCap.MSIX);
   const messages = (msi !== 0 && (raw.get(msi + Msi.CONTROL, 2) & Msi.CONTROL_ENABLE) !== 0 ? MSI : 0)
     | (msix !== 0 && (raw.get(msix + Msix.CONTROL, 2) & Msix.CONTROL_ENABLE) !== 0 ? MSIX : 0);
   return messages !== 0 ? messages : (raw.get(Pci.COMMAND, 2) & PciCommand.INTX_DISABLE) === 0 ? INTX : 0;
@@ -111,7 +101,7 @@ const CAPABILITIES: ReadonlyArray<readonly [id: number, name: string, fields: Fi
 /** The fields of the capabilities that a function has when it is seized. PME# is turned off. */
 export function capabilityFields(raw: RawConfig): ConfigField[] {
   return CAPABILITIES.flatMap(([id, name, fields]) => {
-    const at = findCapability(raw, id);
+    const at = findCapability(raw.access, id);
     if (at === 0) return [];
     if (id === PciCap.PM) disablePme(raw, at + Pm.PMCSR);
     return [configField(`${name} Capability`, at, 2), ...fields(at)];

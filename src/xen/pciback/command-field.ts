@@ -13,13 +13,15 @@ const FAST_BACK = 0x0200;
 const DECODE = PciCommand.IO | PciCommand.MEMORY;
 /** What a guest reads of the hardware, and may turn on and off: 02BC. Of the others it reads what it wrote last. */
 const GUEST = PciCommand.MASTER | SPECIAL | MWI | VGA_SNOOP | WAIT | FAST_BACK;
+/** Index of the ROM among the resources. */
+const ROM = 6;
 /** Cache line of the processor, in dwords: what a function is told before it may write and invalidate. */
 const CACHE_LINE = 16;
 
-/** The decode bits that a function's resources need. */
+/** The decode bits that a function's resources need, and of a bridge its windows; the ROM does without. */
 export function decodeBits({ resources }: HostFunction): number {
-  return resources.slice(0, 6).reduce((bits, { flags }) => bits | (flags & IORESOURCE.IO ? PciCommand.IO : 0)
-    | (flags & IORESOURCE.MEM ? PciCommand.MEMORY : 0), 0);
+  return resources.reduce((bits, { flags }, index) => index === ROM ? bits : bits
+    | (flags & IORESOURCE.IO ? PciCommand.IO : 0) | (flags & IORESOURCE.MEM ? PciCommand.MEMORY : 0), 0);
 }
 
 /** Memory Write and Invalidate wants a cache line size that fits the processor's. */

@@ -40,6 +40,8 @@ export interface FieldDevice {
   readonly command: CommandState;
   /** BAR 0 to 5 (a bridge: 0 and 1), and the ROM's last. */
   readonly bars: readonly BarState[];
+  /** Makes a change by which the function may lose its registers (it leaves D3hot), and puts back what the host has set. */
+  readonly keepState: (change: () => void) => void;
   /** A line in the first domain's log; of those that a guest can cause, some are printed and no more. */
   warn(text: string): void;
 }

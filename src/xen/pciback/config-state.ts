@@ -1,5 +1,5 @@
 import { Msi, Msix, Pci, PciCap, PciExp, Pm } from '../../../assembly/spec/pci';
-import { findCapability } from './capability-fields';
+import { findCapability } from '../../pci/find-capability';
 import type { RawConfig } from './raw-config';
 
 /** Words that are not put back: ids, status, class, header type and BIST, the capability pointer. Command comes last. */
@@ -15,7 +15,7 @@ function msiSize(control: number): number {
 /** Words of capabilities that are not put back: what acts when it is written, what only tells, what the hypervisor writes. */
 function keptWords(raw: RawConfig): number[] {
   const at = (id: number, words: (at: number) => readonly number[]): number[] => {
-    const off = findCapability(raw, id);
+    const off = findCapability(raw.access, id);
     return off === 0 ? [] : words(off).map((word) => off + word);
   };
   return [

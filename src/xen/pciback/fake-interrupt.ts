@@ -1,3 +1,4 @@
+import { HypercallError } from '../hypervisor/errors';
 import type { InterruptLines } from './parts';
 
 /** Every so many interrupts it is looked up whether another domain has the line. */
@@ -10,16 +11,16 @@ const LOOK_UP_EVERY = 1000;
 export class FakeInterrupt {
   readonly #lines: InterruptLines;
   /** 0: the device has no line. */
-  readonly #gsi: number;
+  readonly #irq: number;
   readonly #name: string;
   #held = false;
   #handled = 0;
   on = false;
   acknowledges = false;
 
-  constructor(lines: InterruptLines, gsi: number, device: string) {
+  constructor(lines: InterruptLines, irq: number, device: string) {
     this.#lines = lines;
-    this.#gsi = gsi;
+    this.#irq = irq;
     this.#name = `xen-pciback[${device}]`;
   }
 
@@ -27,16 +28,23 @@ export class FakeInterrupt {
     return this.#handled;
   }
 
-  install(): void {
-    if (this.#gsi === 0) return;
-    if (!this.#held) this.#lines.request(this.#gsi, this.#name, () => this.#interrupt());
+  /** Whether it could: a guest may have bound the line for itself alone. */
+  install(): boolean {
+    if (this.#irq === 0) return true;
+    try {
+      if (!this.#held) this.#lines.request(this.#irq, this.#name, () => this.#interrupt());
+    } catch (error) {
+      if (!(error instanceof HypercallError)) throw error;
+      return false;
+    }
     this.#held = true;
     this.on = true;
     this.acknowledges = true;
+    return true;
   }
 
   remove(): void {
-    if (this.#held) this.#lines.free(this.#gsi, this.#name);
+    if (this.#held) this.#lines.free(this.#irq, this.#name);
     this.#held = false;
     this.on = false;
     this.acknowledges = false;
@@ -45,7 +53,7 @@ export class FakeInterrupt {
   #interrupt(): void {
     if (!this.on || !this.acknowledges) return;
     this.#handled++;
-    if (this.#handled % LOOK_UP_EVERY === 0 && !this.#lines.shared(this.#gsi)) this.acknowledges = false;
+    if (this.#handled % LOOK_UP_EVERY === 0 && !this.#lines.shared(this.#irq)) this.acknowledges = false;
   }
 
   /** sysfs `irq_handler_state`. */

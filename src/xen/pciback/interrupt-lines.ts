@@ -19,33 +19,33 @@ export class KernelLines implements InterruptLines {
     this.#shared = shared;
   }
 
-  request(gsi: number, name: string, handler: () => void): void {
-    const line = this.#lines.get(gsi) ?? this.#bind(gsi);
+  request(irq: number, name: string, handler: () => void): void {
+    const line = this.#lines.get(irq) ?? this.#bind(irq);
     line.handlers.set(name, handler);
   }
 
-  #bind(gsi: number): Line {
+  #bind(irq: number): Line {
     const { hypervisor, domid } = this.#kernel;
-    const port = hypervisor.events.bindPirq(domid, gsi, Evtchn.WILL_SHARE);
+    const port = hypervisor.events.bindPirq(domid, irq, Evtchn.WILL_SHARE);
     const line: Line = { port, handlers: new Map() };
-    this.#lines.set(gsi, line);
+    this.#lines.set(irq, line);
     this.#kernel.onEvent(port, () => {
       for (const handler of [...line.handlers.values()]) handler();
       // a handler may have given the line up, and with it the right to end the interrupt
-      if (this.#lines.get(gsi) === line) hypervisor.endInterrupt(domid, gsi);
+      if (this.#lines.get(irq) === line) hypervisor.endInterrupt(domid, irq);
     });
     return line;
   }
 
-  free(gsi: number, name: string): void {
-    const line = this.#lines.get(gsi);
+  free(irq: number, name: string): void {
+    const line = this.#lines.get(irq);
     if (line === undefined || !line.handlers.delete(name) || line.handlers.size > 0) return;
-    this.#lines.delete(gsi);
+    this.#lines.delete(irq);
     this.#kernel.offEvent(line.port);
     this.#kernel.hypervisor.events.close(this.#kernel.domid, line.port);
   }
 
-  shared(gsi: number): boolean {
-    return this.#shared(gsi);
+  shared(irq: number): boolean {
+    return this.#shared(irq);
   }
 }

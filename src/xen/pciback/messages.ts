@@ -1,7 +1,7 @@
 import { Msi, Msix, Pci, PciCap, PciCommand } from '../../../assembly/spec/pci';
+import { findCapability } from '../../pci/find-capability';
 import type { HostFunction } from '../dom0/types';
 import { HypercallError } from '../hypervisor/errors';
-import { findCapability } from './capability-fields';
 import { EALREADY, EINVAL, ENOSPC, ENXIO } from './linux-errno';
 import type { IrqNumbers, PcibackPhysdev } from './parts';
 import type { RawConfig } from './raw-config';
@@ -22,8 +22,8 @@ export class Messages {
     this.#host = host;
     this.#physdev = physdev;
     this.#irqs = irqs;
-    this.#msi = findCapability(raw, PciCap.MSI);
-    this.#msix = findCapability(raw, PciCap.MSIX);
+    this.#msi = findCapability(raw.access, PciCap.MSI);
+    this.#msix = findCapability(raw.access, PciCap.MSIX);
   }
 
   get on(): 'msi' | 'msix' | undefined {
@@ -55,10 +55,14 @@ export class Messages {
     return mapped[0] as number;
   }
 
-  /** The guest's numbers, one for each entry; or a negative errno. `memory`: the function's memory decode is on. */
-  enableMsix(domid: number, entries: readonly number[], memory: boolean): readonly number[] | number {
+  /** Why MSI-X is not even tried: a negative errno, or 0. `memory`: the function's memory decode is on. */
+  msixRefusal(memory: boolean): number {
     if (this.#on?.kind === 'msix') return -EALREADY;
-    if (this.#on?.kind === 'msi' || !memory) return -ENXIO;
+    return this.#on?.kind === 'msi' || !memory ? -ENXIO : 0;
+  }
+
+  /** The guest's numbers, one for each entry; or a negative errno. */
+  enableMsix(domid: number, entries: readonly number[]): readonly number[] | number {
     if (this.#msix === 0 || entries.length === 0 || new Set(entries).size !== entries.length) return -EINVAL;
     const control = this.#msix + Msix.CONTROL;
     const size = (this.#raw.get(control, 2) & Msix.CONTROL_SIZE_MASK) + 1;
@@ -92,6 +96,16 @@ export class Messages {
     return true;
   }
 
+  /** The function has lost its registers: addresses and data again, then on as before. */
+  restore(): void {
+    if (this.#on === undefined) return;
+    const [control, enable] = this.#on.kind === 'msi' ? [this.#msi + Msi.CONTROL, Msi.CONTROL_ENABLE]
+      : [this.#msix + Msix.CONTROL, Msix.CONTROL_ENABLE];
+    if ((this.#raw.get(control, 2) & enable) !== 0) return;
+    this.#try(() => this.#physdev.restoreMsi(this.#host.routing));
+    this.#raw.change(control, enable, true);
+  }
+
   #hold(kind: 'msi' | 'msix', domid: number, pirqs: readonly number[]): void {
     this.#on = { kind, domid, pirqs, irqs: pirqs.map(() => this.#irqs.allocate()) };
   }
@@ -115,14 +129,16 @@ export class Messages {
     }
   }
 
-  /** A domain that has died has no interrupts left: then there is nothing to do. */
   #unmap(domid: number, pirqs: readonly number[]): void {
-    for (const pirq of pirqs) {
-      try {
-        this.#physdev.unmapPirq(domid, pirq);
-      } catch (error) {
-        if (!(error instanceof HypercallError)) throw error;
-      }
+    for (const pirq of pirqs) this.#try(() => this.#physdev.unmapPirq(domid, pirq));
+  }
+
+  /** A domain that has died has no interrupts left: then there is nothing to do. */
+  #try(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      if (!(error instanceof HypercallError)) throw error;
     }
   }
 }

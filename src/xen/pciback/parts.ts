@@ -15,15 +15,17 @@ export interface PcibackPhysdev {
     domid: number; type: 'msi'; index: number; pirq: number; routing: number; entry?: number; tableBase?: number;
   }): number;
   unmapPirq(domid: number, pirq: number): void;
+  /** Writes addresses, data and masks of a function's messages again, after the function has lost them. */
+  restoreMsi(routing: number): void;
 }
 
-/** INTx lines in the first domain, by their global interrupt; pciback shares one with the guest that has a device. */
+/** INTx lines in the first domain, by its own numbers for them; pciback shares one with the guest that has a device. */
 export interface InterruptLines {
-  /** Calls `handler` for each interrupt on the line. `name` tells the handlers of one line apart. */
-  request(gsi: number, name: string, handler: () => void): void;
-  free(gsi: number, name: string): void;
+  /** Calls `handler` for each interrupt on the line. `name` tells the handlers of one line apart. Throws a HypercallError. */
+  request(irq: number, name: string, handler: () => void): void;
+  free(irq: number, name: string): void;
   /** Whether another domain has the line, too. */
-  shared(gsi: number): boolean;
+  shared(irq: number): boolean;
 }
 
 /** Numbers that the first domain's kernel gives to interrupts which have none of their own: messages. */

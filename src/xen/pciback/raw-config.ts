@@ -13,12 +13,12 @@ export function maskOf(size: number): number {
  * nothing unaligned. What a function does not have of these 4096 bytes reads as ones.
  */
 export class RawConfig {
-  readonly #access: ConfigAccess;
+  readonly access: ConfigAccess;
   readonly #size: number;
 
   /** `size`: bytes of config space that the function has. */
   constructor(access: ConfigAccess, size: number) {
-    this.#access = access;
+    this.access = access;
     this.#size = size;
   }
 
@@ -31,24 +31,24 @@ export class RawConfig {
   read(off: number, size: number): number {
     if (off % size !== 0) return PCI_ERR.INVALID_OFFSET;
     if (off < 0 || off + size > Pci.EXTENDED_CONFIG_SIZE) return -EINVAL;
-    return this.has(off, size) ? this.#access.read(off, size as 1 | 2 | 4) >>> 0 : maskOf(size);
+    return this.has(off, size) ? this.access.read(off, size as 1 | 2 | 4) >>> 0 : maskOf(size);
   }
 
   /** 0, or a negative error. Bits of `value` beyond `size` do not count. */
   write(off: number, size: number, value: number): number {
     if (off % size !== 0) return PCI_ERR.INVALID_OFFSET;
     if (off < 0 || off + size > Pci.EXTENDED_CONFIG_SIZE) return -EINVAL;
-    if (this.has(off, size)) this.#access.write(off, size as 1 | 2 | 4, (value & maskOf(size)) >>> 0);
+    if (this.has(off, size)) this.access.write(off, size as 1 | 2 | 4, (value & maskOf(size)) >>> 0);
     return 0;
   }
 
   /** A register that the function surely has. */
   get(off: number, size: 1 | 2 | 4): number {
-    return this.#access.read(off, size) >>> 0;
+    return this.access.read(off, size) >>> 0;
   }
 
   set(off: number, size: 1 | 2 | 4, value: number): void {
-    this.#access.write(off, size, value >>> 0);
+    this.access.write(off, size, value >>> 0);
   }
 
   /** Changes some bits of a 16-bit register; writes nothing when they are so already. */

@@ -1,7 +1,8 @@
-import { Msi, Msix, Pci, PciBridge, PciCap, PciCommand } from '../../../assembly/spec/pci';
+import { Msi, Msix, Pci, PciBridge, PciCap, PciCommand, Pm } from '../../../assembly/spec/pci';
+import { findCapability } from '../../pci/find-capability';
 import type { HostFunction, PciDevice } from '../dom0/types';
 import { barStates } from './bar-fields';
-import { capabilityFields, findCapability } from './capability-fields';
+import { capabilityFields } from './capability-fields';
 import { decodeBits } from './command-field';
 import { CommandState, type ConfigField, type FieldDevice } from './config-field';
 import { ConfigState } from './config-state';
@@ -11,6 +12,7 @@ import { EINVAL } from './linux-errno';
 import { Messages } from './messages';
 import type { PcibackParts } from './parts';
 import { RawConfig } from './raw-config';
+import { type Identity, identify } from './virtual-function';
 import { type OpResult, PCI_ERR, type SeizedDevice } from './types';
 import { VirtualConfig } from './virtual-config';
 
@@ -25,7 +27,7 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
   readonly routing: number;
   readonly host: HostFunction;
   readonly raw: RawConfig;
-  readonly identity: { readonly vendor: number; readonly device: number };
+  readonly identity: Identity;
   readonly command = new CommandState();
   readonly bars;
   readonly virtual: VirtualConfig;
@@ -56,11 +58,11 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     const raw = new RawConfig(parts.host.config(host.routing), size);
     this.raw = raw;
     this.#bridge = (raw.get(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
-    this.identity = { vendor: raw.get(Pci.VENDOR_ID, 2), device: raw.get(Pci.DEVICE_ID, 2) };
+    this.identity = identify(parts.host, host.routing);
     this.bars = barStates(host.resources, this.#bridge ? PciBridge.BARS : 6);
     this.virtual = new VirtualConfig(this, [...(this.#bridge ? TYPE_1 : TYPE_0), ...capabilityFields(raw)]);
     this.messages = new Messages(raw, host, parts.physdev, parts.irqs);
-    this.interrupt = new FakeInterrupt(parts.lines, this.#bridge ? 0 : host.gsi, name);
+    this.interrupt = new FakeInterrupt(parts.lines, this.#bridge ? 0 : host.irq, name);
     raw.change(Pci.COMMAND, decodeBits(host), true);
     this.#saved = new ConfigState(raw, size);
     this.#settle();
@@ -68,6 +70,10 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
 
   get owner(): number | undefined {
     return this.#owner;
+  }
+
+  get virtualFunction(): boolean {
+    return this.identity.physical !== undefined;
   }
 
   get irq(): number {
@@ -123,6 +129,7 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     this.messages.disable('msi');
     this.messages.disable('msix');
     this.#messagesOff();
+    this.#powerOn();
     if (this.host.resettable) this.#parts.host.reset(this.routing);
     this.#saved.restore();
     this.#messagesOff();
@@ -130,12 +137,33 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     for (const bar of this.bars) bar.sizing = false;
   }
 
+  #powerOn(): void {
+    const pm = findCapability(this.raw.access, PciCap.PM);
+    if (pm === 0) return;
+    const now = this.raw.get(pm + Pm.PMCSR, 2);
+    if ((now & Pm.PMCSR_STATE_MASK) !== 0) this.raw.set(pm + Pm.PMCSR, 2, now & ~Pm.PMCSR_STATE_MASK & ~Pm.PMCSR_PME_STATUS);
+  }
+
   /** Of the hardware: a guest with allow_interrupt_control or permissive mode, or an earlier driver, may have them on. */
   #messagesOff(): void {
-    const msi = findCapability(this.raw, PciCap.MSI);
-    const msix = findCapability(this.raw, PciCap.MSIX);
+    const msi = findCapability(this.raw.access, PciCap.MSI);
+    const msix = findCapability(this.raw.access, PciCap.MSIX);
     if (msi !== 0) this.raw.change(msi + Msi.CONTROL, Msi.CONTROL_ENABLE, false);
     if (msix !== 0) this.raw.change(msix + Msix.CONTROL, Msix.CONTROL_ENABLE | Msix.CONTROL_FUNCTION_MASK, false);
+  }
+
+  readonly keepState = (change: () => void): void => {
+    const state = new ConfigState(this.raw, this.#parts.host.configSize(this.routing));
+    change();
+    state.restore();
+    this.messages.restore();
+  };
+
+  /** Whether its memory can be reached: of a virtual function, the physical one's bit tells. */
+  #memoryDecodes(): boolean {
+    const { physical } = this.identity;
+    const config = physical === undefined ? this.raw.access : this.#parts.host.config(physical);
+    return (config.read(Pci.COMMAND, 2) & PciCommand.MEMORY) !== 0;
   }
 
   configRead(off: number, size: number): OpResult {
@@ -162,13 +190,13 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
   }
 
   enableMsix(entries: readonly number[]): OpResult & { readonly pirqs: readonly number[] } {
-    const unchanged = entries.length;
     if (this.#released || this.#owner === undefined) return { ...GONE, pirqs: [] };
-    if (entries.length > VECTORS_PER_OP) return { err: -EINVAL, value: unchanged, pirqs: [] };
-    const pirqs = this.messages.enableMsix(this.#owner, entries, (this.raw.get(Pci.COMMAND, 2) & PciCommand.MEMORY) !== 0);
+    const refusal = entries.length > VECTORS_PER_OP ? -EINVAL : this.messages.msixRefusal(this.#memoryDecodes());
+    const pirqs = refusal < 0 ? refusal : this.messages.enableMsix(this.#owner, entries);
     if (typeof pirqs === 'number') {
       this.warn(`error enabling MSI-X for guest ${this.#owner}: err ${pirqs}`);
-      return { err: pirqs, value: pirqs >>> 0, pirqs: [] };
+      // refused before it is tried, the request's own value stays
+      return { err: pirqs, value: refusal < 0 ? entries.length : pirqs >>> 0, pirqs: [] };
     }
     this.interrupt.acknowledges = false;
     return { err: 0, value: 0, pirqs };
@@ -190,7 +218,9 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     if (this.#released || enabled === this.#intxSeen) return;
     this.#intxSeen = enabled;
     if (!enabled) this.interrupt.remove();
-    else if (this.messages.on === undefined) this.interrupt.install();
+    else if (this.messages.on === undefined && !this.interrupt.install()) {
+      this.warn(`could not install a handler for interrupt ${this.host.irq}: the line is not shared`);
+    }
   }
 }
 
