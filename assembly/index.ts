@@ -7,7 +7,7 @@ export {
   tableFrameTake, windowAnswer, windowMap, windowRequest, windowRequestSerial, windowUnmap,
 } from './paths/abi';
 export {
-  dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap, driverBufferGive, forwardRun, forwardStart, functionDmaRead,
+  dmaFlush, dmaMap, dmaMapSetup, dmaTimer, dmaUnmap, driverBufferGive, driverPoll, driverSend, forwardRun, forwardStart, functionDmaRead,
   functionDmaRepeat, functionDmaScatter, functionDmaWrite, guestInRepeat, guestLoadRepeat, guestStoreRepeat, invalidate, ioDomainCreate,
   ioDomainDestroy, ioMap, ioPageMapped, ioUnmap, iommuOpFlush, iommuOpMap, iommuOpUnmap, iovaGive, iovaTake,
   receiveRun,

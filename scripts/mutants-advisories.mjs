@@ -6,7 +6,7 @@ const IOMMU = 'test/xen/advisories/iommu.test.ts';
 export const ADVISORY_MUTANTS = [
   // ---- interrupts
   {
-    guard: 'bound of a GSI', file: 'src/xen/hypervisor/physdev.ts',
+    guard: 'index of a GSI', file: 'src/xen/hypervisor/physdev.ts',
     find: 'if (!Number.isInteger(index) || index < 0 || index >= GSIS) {', replace: 'if (false) {',
     test: INTERRUPTS, fails: ['XSA-16'],
   },
@@ -57,7 +57,7 @@ export const ADVISORY_MUTANTS = [
   },
   {
     guard: 'vector table is read-only', file: 'src/xen/hypervisor/rights.ts',
-    find: 'return wanted && !this.#parts.messages.readOnly(mfn);', replace: 'return wanted;',
+    find: 'return wanted && !this.#parts.messages.readOnlyFrames().has(mfn);', replace: 'return wanted;',
     test: INTERRUPTS, fails: ['XSA-129', 'XSA-337'],
   },
   {

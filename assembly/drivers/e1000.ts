@@ -30,7 +30,7 @@ export function bufferGive(d: usize, va: u32): void {
 }
 
 @inline
-function bufferTake(d: usize): u32 {
+export function bufferTake(d: usize): u32 {
   const number = load<u32>(d, E1000Driver.POOL_COUNT);
   if (number == 0) return 0;
   store<u32>(d, number - 1, E1000Driver.POOL_COUNT);

@@ -13,6 +13,7 @@ import { dmaFlush as flush, dmaMap as map, dmaTimer as timer, dmaUnmap as unmap 
 import * as driver from '../drivers/e1000';
 import * as forward from './forward';
 import * as guest from './guest';
+import * as poll from './poll';
 import { receiveRun as receive } from './receive';
 
 /** What a read gives that was not done. */
@@ -236,6 +237,17 @@ export function driverBufferGive(driverOff: u32, va: u32): void {
   if (busy(b)) return;
   driver.bufferGive(b + driverOff, va);
   left(b);
+}
+
+/** See paths/poll.ts; `src` is an offset in the state. */
+export function driverPoll(driverOff: u32, budget: u32): u32 {
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, poll.driverPoll(b, b + driverOff, budget));
+}
+
+export function driverSend(driverOff: u32, src: u32, len: u32): u32 {
+  const b = enter();
+  return busy(b) ? <u32>0 : leave(b, poll.driverSend(b, b + driverOff, b + src, len));
 }
 
 export function forwardStart(runOff: u32): u32 {

@@ -126,7 +126,14 @@ export const enum E1000Driver {
   POOL_MAX = 1024,
   /** E1000Format. */
   FORMAT = 0x3040,
-  SIZE = 0x3050,
+  /** The station address, six bytes. */
+  MAC = 0x3048,
+  /** Of polls: frames taken in and their bytes, frames sent, and frames of its own that came back (u64 each). */
+  RECEIVED = 0x3050,
+  RECEIVED_BYTES = 0x3058,
+  SENT = 0x3060,
+  RETURNED = 0x3068,
+  SIZE = 0x3070,
 }
 
 /** A run that forwards packets: every frame in is sent out again. */

@@ -85,6 +85,9 @@ export const enum PciBar {
   PREFETCHABLE = 0x8,
   IO_FLAGS = 0x3,
   MEMORY_FLAGS = 0xf,
+  /** Of the expansion ROM's register: bits below the address, and the one that enables it. */
+  ROM_FLAGS = 0x7ff,
+  ROM_ENABLE = 0x1,
 }
 
 /** Capability ids. */
@@ -97,6 +100,8 @@ export const enum PciCap {
   SUBSYSTEM = 0x0d,
   EXP = 0x10,
   MSIX = 0x11,
+  /** Advanced features, of conventional PCI. */
+  AF = 0x13,
   /** Capabilities lie behind the header. */
   FIRST_OFF = 0x40,
 }

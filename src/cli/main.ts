@@ -4,7 +4,7 @@ import { writeOut } from './files';
 import { run } from './program';
 import { progressOn } from './progress';
 
-const { stdout, stderr, env } = process;
+const { stdin, stdout, stderr, env } = process;
 
 // A reader of standard error that goes away changes nothing.
 stderr.on('error', () => undefined);
@@ -16,6 +16,8 @@ process.exitCode = await run(process.argv.slice(2), {
   err: (text) => { stderr.write(text); },
   colour: stdout.isTTY === true && !env['NO_COLOR'],
   progress: (wanted) => progressOn(stderr, wanted && stderr.isTTY === true),
+  env,
+  input: async () => new TextDecoder().decode(Buffer.concat(await stdin.toArray())),
   debug: Boolean(env['PORTCULLIS_DEBUG']),
   stop: () => new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());

@@ -6,18 +6,18 @@ import { MODELLED_POLICIES, PROFILE_NAMES } from '../index';
 import { OWNER_NAMES } from '../report/wording';
 import { runCompare } from './commands/compare';
 import type { CompareContext, CompareFlags } from './commands/compare';
-import { runLspci } from './commands/lspci';
 import { readMode, runXenstored } from './commands/xenstored';
 import type { XenstoredFlags } from './commands/xenstored';
 import { EXIT, endingOf, usage } from './exit';
-import type { ExitCode } from './exit';
+import { addMachineCommands } from './machine-commands';
+import type { MachineSurroundings } from './machine-commands';
 import {
   ALLOCATORS, FRAME_BYTES, INJECTIONS, oneOf, RANGES, readDevice, readOwners, readPolicies, readProfile, readSetting,
   readWorkloads, wholeNumber,
 } from './options';
 
-export interface Surroundings extends Omit<CompareContext, 'warn'> {
-  /** Whole lines for standard error. */
+export interface Surroundings extends Omit<CompareContext, 'warn'>, MachineSurroundings {
+  /** Text for standard error. */
   readonly err: (text: string) => void;
   readonly debug: boolean;
   /** Resolves when the user wants a server to end. Called by a command that has one. */
@@ -45,16 +45,6 @@ Exit codes: 0 done; 1 a run failed, or a packet was not right; 2 usage;
 3 a file, a permission or memory is missing; 4 a bug of portcullis.
 `;
 
-const LSPCI_EXAMPLES = `
-Examples:
-  The default machine's devices, decoded:
-    portcullis lspci > dump.txt && lspci -F dump.txt -vv
-  Those of another machine:
-    portcullis lspci machine.json
-
-A machine: {"memory": "64MiB", "devices": [{"model": "e1000", "bdf": "0000:00:04.0"}]}
-`;
-
 const XENSTORED_EXAMPLES = `
 Examples:
   A store for the tools of Debian's package xenstore-utils, until Ctrl-C:
@@ -70,12 +60,14 @@ function range(option: keyof typeof RANGES): string {
 }
 
 /** The program; what a command came to goes to `ended`. */
-function build(around: Surroundings, ended: (code: ExitCode) => void): Command {
+function build(around: Surroundings, ended: (code: number) => void): Command {
   const program = new Command('portcullis')
     .description('PCI devices, their DMA and the IOMMU in front of them: what does it cost, and what does it stop?')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand('help [command]', 'print the help of a command');
+    .helpCommand('help [command]', 'print the help of a command')
+    // Options of a command of xl are xl's.
+    .enablePositionalOptions();
   configure(program, around);
 
   const compare = program.command('compare')
@@ -104,18 +96,14 @@ function build(around: Surroundings, ended: (code: ExitCode) => void): Command {
       const warn = (sentence: string): void => around.err(`portcullis: ${sentence}\n`);
       ended(await runCompare(flags, { ...around, warn }));
     });
-  const lspci = program.command('lspci')
-    .description('print the configuration space of a machine\'s devices, as lspci -F reads it')
-    .argument('[MACHINE.json]', 'a machine description (default: e1000 at 00:04.0, edu at 00:06.0)')
-    .addHelpText('after', LSPCI_EXAMPLES)
-    .action(async (file: string | undefined) => ended(await runLspci(file, around.out)));
   const xenstored = program.command('xenstored')
     .description('serve an empty XenStore on a UNIX socket, as the stock tools expect it')
     .requiredOption('--socket <PATH>', 'the socket to make; tools find it by XENSTORED_PATH')
     .option('--perm <MODE>', 'who may connect, as an octal mode (default: 0600)', readMode)
     .addHelpText('after', XENSTORED_EXAMPLES)
     .action(async (flags: XenstoredFlags) => ended(await runXenstored(flags, around.out, around.stop())));
-  for (const command of [compare, lspci, xenstored]) {
+  const machine = addMachineCommands(program, around, ended);
+  for (const command of [compare, xenstored, ...machine]) {
     configure(command.helpOption('-h, --help', 'print this help'), around);
   }
   return program;
@@ -135,9 +123,9 @@ function configure(command: Command, { err }: Surroundings): void {
 /** What commander printed on standard output, until it can be waited for. */
 const printed = new WeakMap<Command, () => string>();
 
-/** Runs a command line (without node and script). Never throws. */
-export async function run(args: readonly string[], around: Surroundings): Promise<ExitCode> {
-  let code: ExitCode = EXIT.done;
+/** Runs a command line (without node and script); resolves with the exit code. Never throws. */
+export async function run(args: readonly string[], around: Surroundings): Promise<number> {
+  let code: number = EXIT.done;
   try {
     const program = build(around, (ended) => { code = ended; });
     try {
@@ -145,7 +133,8 @@ export async function run(args: readonly string[], around: Surroundings): Promis
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
       if (error.exitCode === 0) {
-        const texts = [program, ...program.commands].map((command) => printed.get(command)?.() ?? '');
+        const all = [program, ...program.commands, ...program.commands.flatMap((command) => [...command.commands])];
+        const texts = all.map((command) => printed.get(command)?.() ?? '');
         await around.out(texts.join(''));
       } else if (error.code === 'commander.help') {
         // Called without a command: the help has gone to standard error.

@@ -7,13 +7,17 @@ import { reasonOf } from './files';
 
 /** sun_path of sockaddr_un, less the NUL. */
 const PATH_MAX = 107;
+const NEXT = 'name a socket in a folder that exists and that you may write to';
 
-/** Resolves when clients can connect. A socket that is left over is replaced, one in use is not. */
-export async function listenOn(server: net.Server, path: string, mode: number): Promise<void> {
-  if (Buffer.byteLength(path) > PATH_MAX) throw refused(path, `its name has more than ${PATH_MAX} bytes`);
-  await removeStale(path);
+/** Resolves when clients can connect; `next` tells what to do when none can. A socket that is left over is replaced, one in use is not. */
+export async function listenOn(server: net.Server, path: string, mode: number, next = NEXT): Promise<void> {
+  const refused = (why: string, cause?: unknown): CommandError =>
+    new CommandError(EXIT.environment, `cannot listen on ${path} (${why}); ${next}`, { cause });
+  if (Buffer.byteLength(path) > PATH_MAX) throw refused(`its name has more than ${PATH_MAX} bytes`);
+  const taken = await removeStale(path);
+  if (taken !== undefined) throw refused(taken);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(refused(path, reasonOf(error), error)));
+    server.once('error', (error) => reject(refused(reasonOf(error), error)));
     server.once('listening', () => resolve());
     // The file is made within `listen`, and must not be open to more people for a moment.
     const before = process.umask(0o777 & ~mode);
@@ -25,11 +29,11 @@ export async function listenOn(server: net.Server, path: string, mode: number): 
   });
 }
 
-/** A socket on which nobody listens is left over, and goes. Anything else stays. */
-async function removeStale(path: string): Promise<void> {
+/** A socket on which nobody listens is left over, and goes. Anything else stays: tells what it is. */
+async function removeStale(path: string): Promise<string | undefined> {
   const status = fs.lstatSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return;
-  if (!status.isSocket()) throw refused(path, 'there is something that is no socket');
+  if (status === undefined) return undefined;
+  if (!status.isSocket()) return 'there is something that is no socket';
   const isAlive = await new Promise<boolean>((resolve) => {
     const probe = net.connect(path);
     probe.once('connect', () => {
@@ -38,11 +42,7 @@ async function removeStale(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (isAlive) throw refused(path, 'somebody listens there already');
+  if (isAlive) return 'somebody listens there already';
   fs.rmSync(path, { force: true });
-}
-
-function refused(path: string, why: string, cause?: unknown): CommandError {
-  const sentence = `cannot listen on ${path} (${why}); name a socket in a folder that exists and that you may write to`;
-  return new CommandError(EXIT.environment, sentence, { cause });
+  return undefined;
 }

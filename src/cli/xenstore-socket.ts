@@ -18,6 +18,8 @@ export interface XenstoreSocketOptions {
   readonly waitingMax?: number;
   /** Called when requests have been served: who watches the store may have something to do. */
   readonly onServed?: () => void;
+  /** What to do when nobody can listen there. */
+  readonly next?: string;
 }
 
 export class XenstoreSocket {
@@ -39,7 +41,7 @@ export class XenstoreSocket {
   /** Resolves when clients can connect. */
   static async listen(store: Xenstored, path: string, options: XenstoreSocketOptions = {}): Promise<XenstoreSocket> {
     const socket = new XenstoreSocket(store, path, options);
-    await listenOn(socket.#server, path, options.mode ?? 0o600);
+    await listenOn(socket.#server, path, options.mode ?? 0o600, options.next);
     return socket;
   }
 

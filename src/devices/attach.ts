@@ -29,6 +29,10 @@ export interface AttachOptions {
   parent?: AttachedFunction | undefined;
   /** Its device has more functions than one. */
   multiFunction?: boolean;
+  /** Bytes of an expansion ROM that it has besides. */
+  rom?: number | undefined;
+  /** Interrupt that its INTx pin leads to, where it is not the one that follows from its place. */
+  gsi?: number | undefined;
 }
 
 function recordOff(fn: number): number {
@@ -46,7 +50,7 @@ function freeSlot(engine: Engine): number {
  */
 export function attach(engine: Engine, definition: DeviceDefinition, routing: number,
   options: AttachOptions = {}): AttachedFunction {
-  const { slot, parent, multiFunction = false } = options;
+  const { slot, parent, multiFunction = false, rom, gsi } = options;
   if (slot === undefined && addressTaken(engine, routing, parent)) {
     throw new PortcullisError('ADDRESS_TAKEN', `${formatBdf(bdfOf(routing))} has a device already; give ${definition.model} another address`,
       { bdf: formatBdf(bdfOf(routing)) });
@@ -65,7 +69,7 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
 
   let { registers } = definition;
   if (definition.config) {
-    const image = buildConfig(definition.config, { rootBus: parent === undefined, multiFunction, routing });
+    const image = buildConfig(rom === undefined ? definition.config : { ...definition.config, rom }, { rootBus: parent === undefined, multiFunction, routing });
     registers = withMsix(registers, image.msix, definition.model);
     const size = image.value.length;
     const config = take(4 * size, 'the config space');
@@ -78,7 +82,7 @@ export function attach(engine: Engine, definition: DeviceDefinition, routing: nu
     set(FunctionRecord.PM_CAP, image.pmCap);
     set(FunctionRecord.EXP_CAP, image.expressCap);
     set(FunctionRecord.INTX_PIN, definition.config.interruptPin);
-    set(FunctionRecord.INTX_LINE, interruptLine(pathOf(attached), definition.config.interruptPin));
+    set(FunctionRecord.INTX_LINE, gsi ?? interruptLine(pathOf(attached), definition.config.interruptPin));
   }
   if (parent !== undefined) set(FunctionRecord.PARENT, parent.fn + 1);
   if (definition.stateSize > 0) {

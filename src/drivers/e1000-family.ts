@@ -25,6 +25,8 @@ export interface E1000Document {
   ring: number;
   rxRing: number;
   txRing: number;
+  /** Guest addresses of the pages that rings and buffers are in. */
+  pages: number[];
   dma: DmaDocument;
 }
 
@@ -46,6 +48,10 @@ export abstract class E1000FamilyDriver {
   abstract readonly rxRing: number;
   abstract readonly txRing: number;
   protected readonly guest: Guest;
+  readonly #routing: number;
+  readonly #pages: number[] = [];
+  /** Offset of the per-packet part's data once there is one. */
+  #block = 0;
 
   /**
    * Finds the device by vendor and device id, turns on decode and Bus Master, maps the registers; with `resume` goes
@@ -54,8 +60,10 @@ export abstract class E1000FamilyDriver {
   protected constructor(guest: Guest, routing: number, options: E1000Options | { resume: E1000Document },
     part: { name: string; id: number; mask: number }) {
     this.guest = guest;
+    this.#routing = routing;
     if ('resume' in options) {
-      const { dma, bar, ring } = options.resume;
+      const { dma, bar, ring, pages } = options.resume;
+      this.#pages = [...pages];
       this.dma = new DmaMapper(guest, dma);
       this.bar = bar;
       this.ring = ring;
@@ -80,7 +88,48 @@ export abstract class E1000FamilyDriver {
   /** What `resume` takes, in a machine restored from a snapshot of this one. */
   save(): E1000Document {
     const { off, bar, ring, rxRing, txRing } = this;
-    return { off, bar, mac: [...this.mac], ring, rxRing, txRing, dma: this.dma.save() };
+    return { off, bar, mac: [...this.mac], ring, rxRing, txRing, pages: [...this.#pages], dma: this.dma.save() };
+  }
+
+  /**
+   * Stops a device that is still the domain's, and gives everything back that was taken for it: nothing of it is under
+   * way any more, its interrupts are off, its registers are mapped no more. For buffers that are mapped as they are
+   * (mode `direct`). Nothing is waited for, so that it ends when the device does not answer.
+   */
+  stop(): void {
+    this.write(E1000.IMC, 0xffffffff);
+    this.write(E1000.RCTL, 0);
+    this.write(E1000.TCTL, 0);
+    this.write(E1000.CTRL, this.read(E1000.CTRL) | E1000Ctrl.RST);
+    this.guest.disableInterrupts(this.#routing);
+    const config = this.guest.config(this.#routing);
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) & ~PciCommand.MASTER);
+    this.#giveBack();
+    this.release();
+  }
+
+  #giveBack(): void {
+    this.guest.iounmap(this.bar, E1000.BAR0_SIZE);
+    for (const page of this.#pages.splice(0)) this.guest.freePages(page, 1);
+  }
+
+  /** Does the rest of the bring-up; when that fails, what was taken so far is given back. */
+  protected orGiveBack(bringUp: () => void): void {
+    try {
+      bringUp();
+    } catch (error) {
+      this.#giveBack();
+      if (this.#block !== 0) this.guest.engine.heap.give(this.#block, Block.SIZE);
+      this.dma.release();
+      throw error;
+    }
+  }
+
+  /** Guest address of a page for as long as the driver has the device. */
+  protected takePage(): number {
+    const page = this.guest.allocPages(1);
+    this.#pages.push(page);
+    return page;
   }
 
   /** Gives the driver's part of the engine's state back; the device must be the domain's no more. */
@@ -149,9 +198,10 @@ export abstract class E1000FamilyDriver {
   }
 
   /** The data of the per-packet part, with its buffers. Gives its offset in the engine's state. */
-  protected makeBlock(options: E1000Options, rings: { rx: number; tx: number }, format: E1000Format): number {
+  protected makeBlock(options: E1000Options, rings: { rx: number; tx: number }, format: E1000Format, mac: Uint8Array): number {
     const { engine } = this.guest;
     const off = engine.heap.take(Block.SIZE, 'a network driver');
+    this.#block = off;
     engine.stateBytes(off, Block.SIZE).fill(0);
     const bufferSize = options.bufferSize ?? 2048;
     const words: Array<[Block, number]> = [
@@ -161,9 +211,10 @@ export abstract class E1000FamilyDriver {
       [Block.FORMAT, format],
     ];
     for (const [word, value] of words) engine.setWord(off + word, value);
+    engine.stateBytes(off + Block.MAC, mac.length).set(mac);
     const buffers = Math.min(options.buffers ?? 2 * this.ring + 64, Block.POOL_MAX);
     for (let i = 0; i < buffers; i += 2) {
-      const page = this.guest.allocPages(1);
+      const page = this.takePage();
       engine.exports.driverBufferGive(off, page);
       if (i + 1 < buffers) engine.exports.driverBufferGive(off, page + 2048);
     }

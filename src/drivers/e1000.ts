@@ -32,17 +32,25 @@ export class E1000Driver extends E1000FamilyDriver {
       this.txRing = resume.txRing;
       return;
     }
-    this.reset();
-    this.mac = this.#readMac();
-    this.#checkPhy();
-    this.linkUp();
-    this.rxRing = guest.allocPages(1);
-    this.txRing = guest.allocPages(1);
-    this.off = this.makeBlock(options, { rx: this.rxRing, tx: this.txRing }, E1000Format.LEGACY);
-    this.setAddresses(this.mac);
-    this.startTransmit(this.txRing);
-    this.startReceive(this.rxRing, options);
-    this.write(E1000.IMS, E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
+    let [off, rxRing, txRing] = [0, 0, 0];
+    let mac: Uint8Array = new Uint8Array();
+    this.orGiveBack(() => {
+      this.reset();
+      mac = this.#readMac();
+      this.#checkPhy();
+      this.linkUp();
+      rxRing = this.takePage();
+      txRing = this.takePage();
+      off = this.makeBlock(options, { rx: rxRing, tx: txRing }, E1000Format.LEGACY, mac);
+      this.setAddresses(mac);
+      this.startTransmit(txRing);
+      this.startReceive(rxRing, options);
+      this.write(E1000.IMS, E1000Icr.RXT0 | E1000Icr.TXDW | E1000Icr.LSC);
+    });
+    this.off = off;
+    this.mac = mac;
+    this.rxRing = rxRing;
+    this.txRing = txRing;
   }
 
   /** One word by bit-banging the Microwire bus: opcode 110, six address bits, sixteen data bits. */

@@ -52,27 +52,37 @@ export class E1000eDriver extends E1000FamilyDriver {
       this.events = resume.events.map((event) => ({ ...event }));
       return;
     }
-    this.#stopMaster();
-    this.#withPhy(() => this.reset());
-    this.#waitFor('NVM was not loaded', E1000.EECD, E1000eEecd.AUTO_RD, E1000eEecd.AUTO_RD);
-    this.#waitFor('configuration is not done', E1000e.EEMNGCTL, E1000eEemngctl.CFG_DONE, E1000eEemngctl.CFG_DONE);
-    // whoever had the machine before may have left the semaphore taken
-    this.write(E1000e.SWSM, this.read(E1000e.SWSM) & ~E1000eSwsm.SMBI);
-    this.write(E1000.CTRL_EXT, (this.read(E1000.CTRL_EXT) | E1000eCtrlExt.DRV_LOAD) >>> 0);
-    this.mac = this.readMac((address) => this.#nvmWord(address));
-    this.#checkPhy();
-    this.linkUp();
-    this.rxRing = guest.allocPages(1);
-    this.txRing = guest.allocPages(1);
-    this.off = this.makeBlock(options, { rx: this.rxRing, tx: this.txRing }, E1000Format.EXTENDED);
-    this.setAddresses(this.mac);
-    for (let off = E1000.VFTA as number; off < E1000.VFTA_END; off += 4) this.write(off, 0);
-    this.write(E1000e.TARC0, this.read(E1000e.TARC0) | E1000eTarc.ENABLE);
-    this.startTransmit(this.txRing);
-    this.write(E1000e.RFCTL, this.read(E1000e.RFCTL) | E1000eRfctl.EXSTEN | E1000eRfctl.ACK_DIS);
-    this.startReceive(this.rxRing, options);
-    this.events = guest.enableMsix(routing, 3);
-    this.#startInterrupts(options.throttle ?? 0);
+    let [off, rxRing, txRing] = [0, 0, 0];
+    let mac: Uint8Array = new Uint8Array();
+    let events: Array<{ vector: number; port: number }> = [];
+    this.orGiveBack(() => {
+      this.#stopMaster();
+      this.#withPhy(() => this.reset());
+      this.#waitFor('NVM was not loaded', E1000.EECD, E1000eEecd.AUTO_RD, E1000eEecd.AUTO_RD);
+      this.#waitFor('configuration is not done', E1000e.EEMNGCTL, E1000eEemngctl.CFG_DONE, E1000eEemngctl.CFG_DONE);
+      // whoever had the machine before may have left the semaphore taken
+      this.write(E1000e.SWSM, this.read(E1000e.SWSM) & ~E1000eSwsm.SMBI);
+      this.write(E1000.CTRL_EXT, (this.read(E1000.CTRL_EXT) | E1000eCtrlExt.DRV_LOAD) >>> 0);
+      mac = this.readMac((address) => this.#nvmWord(address));
+      this.#checkPhy();
+      this.linkUp();
+      rxRing = this.takePage();
+      txRing = this.takePage();
+      off = this.makeBlock(options, { rx: rxRing, tx: txRing }, E1000Format.EXTENDED, mac);
+      this.setAddresses(mac);
+      for (let vfta = E1000.VFTA as number; vfta < E1000.VFTA_END; vfta += 4) this.write(vfta, 0);
+      this.write(E1000e.TARC0, this.read(E1000e.TARC0) | E1000eTarc.ENABLE);
+      this.startTransmit(txRing);
+      this.write(E1000e.RFCTL, this.read(E1000e.RFCTL) | E1000eRfctl.EXSTEN | E1000eRfctl.ACK_DIS);
+      this.startReceive(rxRing, options);
+      events = guest.enableMsix(routing, 3);
+      this.#startInterrupts(options.throttle ?? 0);
+    });
+    this.off = off;
+    this.mac = mac;
+    this.rxRing = rxRing;
+    this.txRing = txRing;
+    this.events = events;
   }
 
   override save(): E1000eDocument {

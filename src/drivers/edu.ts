@@ -16,12 +16,14 @@ export interface EduDocument {
 export class EduDriver {
   readonly dma: DmaMapper;
   readonly #guest: Guest;
+  readonly #routing: number;
   readonly #bar: number;
   readonly #port: number;
 
   /** Finds the device, maps its registers, checks identification and liveness, turns on Bus Master and MSI. */
   constructor(guest: Guest, routing: number, options: Omit<DmaOptions, 'mask'> | { resume: EduDocument }) {
     this.#guest = guest;
+    this.#routing = routing;
     if ('resume' in options) {
       this.#bar = options.resume.bar;
       this.#port = options.resume.port;
@@ -35,16 +37,32 @@ export class EduDriver {
     }
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MEMORY | PciCommand.MASTER);
     this.#bar = guest.ioremap((config.read(Pci.BAR0, 4) & ~0xf) >>> 0, Edu.BAR_SIZE);
-    if (this.read(Edu.ID) !== Edu.ID_VALUE) throw new PortcullisError('DRIVER_PROBE', 'edu does not identify itself');
-    this.write(Edu.LIVENESS, 0x12345678);
-    if (this.read(Edu.LIVENESS) !== (~0x12345678 >>> 0)) throw new PortcullisError('DRIVER_PROBE', 'edu is not alive');
-    this.dma = new DmaMapper(guest, { ...options, mask: DMA_MASK });
-    this.#port = guest.enableMsi(routing).port;
+    const dma = new DmaMapper(guest, { ...options, mask: DMA_MASK });
+    this.dma = dma;
+    try {
+      if (this.read(Edu.ID) !== Edu.ID_VALUE) throw new PortcullisError('DRIVER_PROBE', 'edu does not identify itself');
+      this.write(Edu.LIVENESS, 0x12345678);
+      if (this.read(Edu.LIVENESS) !== (~0x12345678 >>> 0)) throw new PortcullisError('DRIVER_PROBE', 'edu is not alive');
+      this.#port = guest.enableMsi(routing).port;
+    } catch (error) {
+      guest.iounmap(this.#bar, Edu.BAR_SIZE);
+      dma.release();
+      throw error;
+    }
   }
 
   /** What `resume` takes, in a machine restored from a snapshot of this one. */
   save(): EduDocument {
     return { bar: this.#bar, port: this.#port, dma: this.dma.save() };
+  }
+
+  /** Stops a device that is still the domain's: no DMA, no interrupt, no mapping of its registers. */
+  stop(): void {
+    this.#guest.disableInterrupts(this.#routing);
+    const config = this.#guest.config(this.#routing);
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) & ~PciCommand.MASTER);
+    this.#guest.iounmap(this.#bar, Edu.BAR_SIZE);
+    this.release();
   }
 
   /** Gives the driver's part of the engine's state back; the device must be the domain's no more. */

@@ -29,6 +29,11 @@ export interface Guest {
   freePages(va: number, count: number): void;
   /** One page whose machine address lies at or below `mask`. */
   allocPageBelow(mask: number): number;
+  /**
+   * `count` pages (at most 512) that lie together for a device too, at or below `mask`, by XENMEM_exchange where need be;
+   * undefined when there are none.
+   */
+  allocContiguous(count: number, mask: number): number | undefined;
   /** Machine address of a byte of the guest's memory: what a PV guest reads out of its P2M. */
   machineAddress(va: number): number;
   /** Maps I/O memory at a free guest address; throws EPERM without the right. */
@@ -41,10 +46,7 @@ export interface Guest {
   enableMsi(routing: number): { vector: number; port: number };
   /** The same for `vectors` vectors of its MSI-X: the first ones of the table, unmasked. Its memory decode is on. */
   enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }>;
-  /** Binds the line that the function's INTx pin leads to; `endIntx` after each event, or it does not come again. */
-  enableIntx(routing: number): { pirq: number; port: number };
-  endIntx(pirq: number): void;
-  /** Ends the function's interrupts, of whatever kind; the ports are closed. */
+  /** Ends the function's messages; nothing comes at their ports any more. */
   disableInterrupts(routing: number): void;
   /** Whether the event's pending bit is set; clears it. */
   takeEvent(port: number): boolean;
@@ -103,8 +105,10 @@ export class DmaMapper {
     // below 4 GiB first, as Linux does for PCI
     set(DmaMap.LIMIT, Math.min(IOVA_LIMIT, Math.floor((options.mask + 1) / 4096)));
     const bounce = Math.min(options.bouncePages ?? 0, DmaMap.BOUNCE_MAX);
+    // together, for buffers of several pages; one by one they serve for those within a page
+    const together = bounce > 1 ? guest.allocContiguous(bounce, options.mask) : undefined;
     for (let i = 0; i < bounce; i++) {
-      const va = guest.allocPageBelow(options.mask);
+      const va = together === undefined ? guest.allocPageBelow(options.mask) : together + i * 4096;
       const entry = this.off + DmaMap.BOUNCE + i * 16;
       engine.setWord64(entry, guest.machineAddress(va));
       engine.setWord(entry + 8, va);

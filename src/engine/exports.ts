@@ -19,6 +19,8 @@ export interface EngineExports {
   domainCreate(slot: number, domid: number, flags: number): number;
   domainDestroy(slot: number): number;
   driverBufferGive(driverOff: number, va: number): void;
+  driverPoll(driverOff: number, budget: number): number;
+  driverSend(driverOff: number, src: number, len: number): number;
   ecamRead(off: number, width: number): number;
   ecamWrite(off: number, width: number, lo: number, hi: number): void;
   eventFromXen(slot: number, port: number): number;

@@ -37,8 +37,8 @@ const STEPS_AT_ONCE = 1_000_000;
 const ANSWERS: ReadonlyMap<string, number> = new Map([
   ...['configRead', 'ecamRead', 'frameOwner', 'guestIn', 'guestInRepeat', 'guestLoad', 'guestLoadRepeat',
     'nextDeadline', 'portRead', 'registerRead'].map((name): [string, number] => [name, -1]),
-  ...['barPageOff', 'dmaMap', 'forwardRun', 'forwardStart', 'framePtr', 'frameRefs', 'functionMessage', 'guestMapGet',
-    'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'receiveRun', 'tableFrameTake', 'windowRequest',
+  ...['barPageOff', 'dmaMap', 'driverPoll', 'driverSend', 'forwardRun', 'forwardStart', 'framePtr', 'frameRefs',
+    'functionMessage', 'guestMapGet', 'intxLine', 'ioPageMapped', 'iovaTake', 'messagePop', 'receiveRun', 'tableFrameTake', 'windowRequest',
     'windowRequestSerial'].map((name): [string, number] => [name, 0]),
 ]);
 

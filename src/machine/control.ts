@@ -120,22 +120,24 @@ export class MachineControl {
         this.#aftermath = this.#clock.aftermath();
         continue;
       }
-      await this.#clock.rest(this.#idle());
+      await this.#clock.rest(this.#guarded(() => this.#clock.idle(this.#aftermath)) ?? Infinity);
     }
   }
 
-  #idle(): number {
+  /** What goes wrong here is no request's. */
+  #guarded<T>(work: () => T): T | undefined {
     try {
-      return this.#clock.idle(this.#aftermath);
+      return work();
     } catch (error) {
       this.#onError(error);
-      return Infinity;
+      return undefined;
     }
   }
 
   async #serve(request: Waiting): Promise<void> {
     const { scheduler } = this.#parts;
     const { method, params, resolve, reject } = request;
+    this.#guarded(() => this.#clock.arrive());
     const from = scheduler.now;
     this.#events.push({ at: from, method, params });
     if (this.#events.length > EVENTS_MAX) this.#events.shift();

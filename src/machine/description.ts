@@ -8,6 +8,7 @@ import { e1000e } from '../devices/e1000e/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
+import { FIRMWARE_PLACE, PLACE_FIELDS, type PlaceDescription, type ResolvedPlace, resolvePlace } from './addresses';
 import { type DumpDescription, devicesOfDump, isDump } from './dumps';
 import { busesOf } from './topology';
 import { parseSize } from './size';
@@ -17,7 +18,7 @@ export interface IommuDescription {
   iotlb?: { entries?: number; ways?: number };
 }
 
-export interface DeviceDescription {
+export interface DeviceDescription extends PlaceDescription {
   model: string;
   /** `DDDD:BB:DD.F` or `BB:DD.F`, on bus 0 or on a bus that a bridge leads to: bridges are numbered depth first. */
   bdf: string;
@@ -25,12 +26,30 @@ export interface DeviceDescription {
   link?: 'none' | 'loopback' | 'capture' | { wire: string };
 }
 
+/** What pciback of the first domain is loaded with. */
+export interface PcibackDescription {
+  /** Slots that it takes from the start, as in "(00:04.0)(01:00.*)". */
+  hide?: string;
+  /** Guests see devices at their own addresses (default: on one virtual bus). */
+  passthrough?: boolean;
+  /** Guests may write any register (default false). */
+  permissive?: boolean;
+  /** Which one it is: Linux's; NetBSD's, which filters nothing; one that connects and answers nothing; none (default linux). */
+  kind?: (typeof PCIBACK_KINDS)[number];
+}
+
+export interface Dom0Description {
+  /** Default 8MiB. */
+  memory?: string;
+  pciback?: PcibackDescription;
+}
+
 /** A machine, as its JSON document describes it. */
 export interface MachineDescription {
   /** RAM, up to 3584 MiB (default 64MiB). */
   memory?: string;
   /** The first domain. A native machine's OS has all of the memory instead. */
-  dom0?: { memory: string };
+  dom0?: Dom0Description;
   iommu?: 'none' | 'vtd' | IommuDescription;
   devices?: Array<DeviceDescription | DumpDescription>;
   /** Scatters frames; equal seeds give equal machines (default 1). */
@@ -41,6 +60,12 @@ export interface MachineDescription {
   iommuFrames?: number;
   /** Bytes for devices, links and drivers (default 4 MiB). */
   heapBytes?: number;
+  /** Xen's command line, as in "iommu=no dom0-iommu=passthrough" (default empty). */
+  xen?: string;
+  /** Lets devices be given away without an IOMMU, which Xen refuses; they then reach all memory (default false). */
+  allowUnsafePassthrough?: boolean;
+  /** Takes devices from a guest in Xen's order, which leaves what it has mapped (default false). */
+  xenRevoke?: boolean;
 }
 
 /** What a NIC is plugged into; a wire has the routing id of its other end. */
@@ -50,6 +75,7 @@ interface PlacedDevice {
   definition: DeviceDefinition;
   routing: number;
   link: ResolvedLink;
+  place: ResolvedPlace;
 }
 
 export interface ResolvedDevice extends PlacedDevice {
@@ -70,6 +96,11 @@ export interface ResolvedDescription {
   native: boolean;
   tableFrames: number;
   heapBytes: number;
+  /** Xen's command line. */
+  xen: string;
+  allowUnsafePassthrough: boolean;
+  xenRevoke: boolean;
+  pciback: Required<PcibackDescription>;
 }
 
 /** The devices that a description can name. */
@@ -81,6 +112,17 @@ export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map(
 export type Models = ReadonlyMap<string, DeviceDefinition>;
 
 const LINKS = ['none', 'loopback', 'capture'] as const;
+const PCIBACK_KINDS = ['linux', 'netbsd', 'silent', 'none'] as const;
+
+/** Fields of a machine, and of what is in it. */
+export const DESCRIPTION_FIELDS = {
+  machine: ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes', 'xen', 'allowUnsafePassthrough',
+    'xenRevoke'],
+  dom0: ['memory', 'pciback'],
+  pciback: ['hide', 'passthrough', 'permissive', 'kind'],
+  device: ['model', 'bdf', 'link', ...PLACE_FIELDS],
+  dump: ['model', 'file', 'only', 'text'],
+} as const;
 
 function fail(code: string, message: string, fields: Record<string, unknown>): never {
   throw new PortcullisError(code, message, fields);
@@ -94,7 +136,7 @@ function knownKeys(what: string, value: object, keys: readonly string[]): void {
 
 /** The functions of a dump. */
 function resolveDump(dump: DumpDescription, taken: Set<number>): PlacedDevice[] {
-  knownKeys('a dump', dump, ['model', 'file', 'only', 'text']);
+  knownKeys('a dump', dump, DESCRIPTION_FIELDS.dump);
   return devicesOfDump(dump).map(({ definition, routing }) => {
     const bdf = formatBdf(bdfOf(routing));
     if (taken.has(routing)) {
@@ -102,12 +144,12 @@ function resolveDump(dump: DumpDescription, taken: Set<number>): PlacedDevice[] 
         + 'other one another address', { bdf });
     }
     taken.add(routing);
-    return { definition, routing, link: 'none' };
+    return { definition, routing, link: 'none', place: FIRMWARE_PLACE };
   });
 }
 
 function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Models): PlacedDevice {
-  knownKeys('a device', device, ['model', 'bdf', 'link']);
+  knownKeys('a device', device, DESCRIPTION_FIELDS.device);
   const definition = models.get(device.model);
   if (definition === undefined) {
     fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...models.keys(), 'dump'].join(', ')}`,
@@ -119,7 +161,7 @@ function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Mo
   if (routing === 0) fail('ADDRESS_TAKEN', '0000:00:00.0 is the host bridge; give the device another address', { bdf: device.bdf });
   if (taken.has(routing)) fail('ADDRESS_TAKEN', `two devices are at ${device.bdf}; give one another address`, { bdf: device.bdf });
   taken.add(routing);
-  return { definition, routing, link: resolveLink(device) };
+  return { definition, routing, link: resolveLink(device), place: resolvePlace(device, definition, routing) };
 }
 
 function resolveLink({ bdf, link = 'none' }: DeviceDescription): ResolvedLink {
@@ -161,11 +203,38 @@ export function resolveAdded(device: DeviceDescription, taken: Iterable<number>,
   return { ...resolved, parent: undefined, multiFunction: false };
 }
 
+function flag(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return;
+  fail('BAD_FLAG', `${name} is ${JSON.stringify(value)}; it is true or false`, { name, value });
+}
+
+function xenLine(line: unknown = ''): string {
+  if (typeof line !== 'string') {
+    fail('BAD_COMMAND_LINE', `xen is ${JSON.stringify(line)}; it is Xen's command line, as in "iommu=no"`, { line });
+  }
+  return line;
+}
+
+function resolvePciback(pciback: PcibackDescription = {}): Required<PcibackDescription> {
+  knownKeys('dom0.pciback', pciback, DESCRIPTION_FIELDS.pciback);
+  const { hide = '', passthrough = false, permissive = false, kind = 'linux' } = pciback;
+  if (typeof hide !== 'string') {
+    fail('BAD_HIDE', `dom0.pciback.hide is ${JSON.stringify(hide)}; it is a list, as in "(00:04.0)(01:00.*)"`, { hide });
+  }
+  flag('dom0.pciback.passthrough', passthrough);
+  flag('dom0.pciback.permissive', permissive);
+  if (!PCIBACK_KINDS.includes(kind)) {
+    fail('UNKNOWN_PCIBACK', `dom0.pciback.kind is "${String(kind)}"; there are ${PCIBACK_KINDS.join(', ')}`, { kind });
+  }
+  return { hide, passthrough, permissive, kind };
+}
+
 /** Checks a description and fills in its defaults; nothing is created. */
 export function resolveDescription(description: MachineDescription,
   models: Models = DEVICE_MODELS): ResolvedDescription {
-  knownKeys('a machine', description,
-    ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes']);
+  knownKeys('a machine', description, DESCRIPTION_FIELDS.machine);
+  knownKeys('dom0', description.dom0 ?? {}, DESCRIPTION_FIELDS.dom0);
+  for (const name of ['allowUnsafePassthrough', 'xenRevoke'] as const) flag(name, description[name]);
   const bytes = parseSize(description.memory ?? '64MiB', 'memory');
   const frames = bytes / 4096;
   if (frames < 1024 || frames > FRAMES_MAX) {
@@ -199,5 +268,7 @@ export function resolveDescription(description: MachineDescription,
     frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
     devices: busesOf(devices),
     seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
+    xen: xenLine(description.xen), allowUnsafePassthrough: description.allowUnsafePassthrough ?? false,
+    xenRevoke: description.xenRevoke ?? false, pciback: resolvePciback(description.dom0?.pciback),
   };
 }

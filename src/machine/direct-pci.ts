@@ -1,6 +1,5 @@
 import { FunctionRecord, State, StateSize } from '../../assembly/spec/state';
 import { Msi, Msix, Pci, PciBar, PciCap, PciCommand } from '../../assembly/spec/pci';
-import { Evtchn } from '../../assembly/spec/xen';
 import { type ConfigAccess, configByPorts, machinePorts } from '../pci/access';
 import { findCapability } from '../pci/find-capability';
 import type { Domain } from '../xen/hypervisor/domain';
@@ -15,8 +14,9 @@ export interface GuestPci {
   config(routing: number): ConfigAccess;
   enableMsi(routing: number): { vector: number; port: number };
   enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }>;
-  enableIntx(routing: number): { pirq: number; port: number };
-  /** Ends what the three above began: no event of the function comes any more. */
+  /** The domain's number for the interrupt that the function's INTx pin leads to. */
+  line(routing: number): number;
+  /** Ends what was enabled: no message of the function comes any more. */
   disableInterrupts(routing: number): void;
 }
 
@@ -28,8 +28,6 @@ export class DirectPci implements GuestPci {
   readonly #hypervisor: Hypervisor;
   readonly #domain: Domain;
   readonly #lineOf: (routing: number) => number;
-  /** Port of the line that each function's INTx is bound to. */
-  readonly #lines = new Map<number, number>();
 
   /** `lineOf` tells the interrupt that a function's INTx pin leads to. */
   constructor(hypervisor: Hypervisor, domain: Domain, lineOf: (routing: number) => number) {
@@ -112,12 +110,9 @@ export class DirectPci implements GuestPci {
     this.#hypervisor.unmapVa(domid, nextMapPage);
   }
 
-  enableIntx(routing: number): { pirq: number; port: number } {
+  line(routing: number): number {
     this.#config(routing);
-    const pirq = this.#lineOf(routing);
-    const port = this.#hypervisor.events.bindPirq(this.#domain.domid, pirq, Evtchn.WILL_SHARE);
-    this.#lines.set(routing, port);
-    return { pirq, port };
+    return this.#lineOf(routing);
   }
 
   /** Messages stay mapped until the device is taken back; they are not sent any more. */
@@ -127,10 +122,6 @@ export class DirectPci implements GuestPci {
     if (msi !== 0) access.write(msi + Msi.CONTROL, 2, access.read(msi + Msi.CONTROL, 2) & ~Msi.CONTROL_ENABLE);
     const msix = findCapability(access, PciCap.MSIX);
     if (msix !== 0) access.write(msix + Msix.CONTROL, 2, access.read(msix + Msix.CONTROL, 2) & ~Msix.CONTROL_ENABLE);
-    const line = this.#lines.get(routing);
-    if (line === undefined) return;
-    this.#lines.delete(routing);
-    this.#hypervisor.events.close(this.#domain.domid, line);
   }
 }
 

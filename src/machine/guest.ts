@@ -1,3 +1,4 @@
+import { Evtchn } from '../../assembly/spec/xen';
 import type { DriverTimer, Guest, Width } from '../drivers/guest';
 import type { Engine } from '../engine/index';
 import { PortcullisError } from '../errors';
@@ -23,6 +24,8 @@ export interface GuestParts {
   readonly pci: GuestPci;
   /** Lets everyone go on while so many nanoseconds pass. */
   wait(ns: number): void;
+  /** Pages at the top of its memory that are not to be handed out (default 0). */
+  shared?: number;
 }
 
 /** A domain as its drivers see it. */
@@ -30,7 +33,11 @@ export class DomainGuest implements Guest {
   readonly engine: Engine;
   readonly domain: Domain;
   readonly #hypervisor: Hypervisor;
-  readonly #parts: GuestParts;
+  readonly #wait: (ns: number) => void;
+  /** How config space and messages of its devices are reached. */
+  pci: GuestPci;
+  /** Highest page that is handed out, plus one: those above are shared with the first domain. */
+  readonly #end: number;
   readonly timers: DriverTimer[] = [];
   /** Pages handed out; the first is the shared page. */
   #next = SHARED_INFO_PFN + 1;
@@ -40,7 +47,7 @@ export class DomainGuest implements Guest {
   /** Runs of guest pages that I/O memory was mapped at, and is no more. */
   #unmapped: Array<{ page: number; pages: number }>;
 
-  constructor(hypervisor: Hypervisor, domain: Domain, parts: GuestParts, saved?: GuestDocument) {
+  constructor(hypervisor: Hypervisor, domain: Domain, { pci, wait, shared = 0 }: GuestParts, saved?: GuestDocument) {
     if (saved !== undefined) {
       this.#next = saved.next;
       for (const pfn of saved.taken) this.#taken.add(pfn);
@@ -50,7 +57,9 @@ export class DomainGuest implements Guest {
     this.engine = hypervisor.engine;
     this.domain = domain;
     this.#hypervisor = hypervisor;
-    this.#parts = parts;
+    this.pci = pci;
+    this.#wait = wait;
+    this.#end = domain.p2m.length - shared;
   }
 
   save(): GuestDocument {
@@ -78,7 +87,7 @@ export class DomainGuest implements Guest {
     while (this.#taken.has(this.#next)) this.#next++;
     const first = this.#next;
     for (let pfn = first; pfn < first + count; pfn++) {
-      if (pfn >= this.domain.p2m.length || this.#taken.has(pfn) || this.domain.p2m[pfn] === NO_FRAME) {
+      if (pfn >= this.#end || this.#taken.has(pfn) || this.domain.p2m[pfn] === NO_FRAME) {
         throw new PortcullisError('GUEST_MEMORY', `domain ${this.domain.domid} has ${this.domain.p2m.length} pages, and no `
           + `${count} of them are free together; create it with more memory`, { domid: this.domain.domid, count });
       }
@@ -96,7 +105,7 @@ export class DomainGuest implements Guest {
   }
 
   allocPageBelow(mask: number): number {
-    for (let pfn = this.domain.p2m.length - 1; pfn >= this.#next; pfn--) {
+    for (let pfn = this.#end - 1; pfn >= this.#next; pfn--) {
       if (this.#taken.has(pfn) || (this.domain.p2m[pfn] as number) * PAGE + PAGE - 1 > mask) continue;
       this.#taken.add(pfn);
       return guestPage(this.domain, pfn) * PAGE;
@@ -108,6 +117,33 @@ export class DomainGuest implements Guest {
   #pfnOf(va: number): number {
     const page = Math.floor(va / PAGE);
     return this.domain.kind === 'native' ? page - (this.domain.p2m[0] as number) : page;
+  }
+
+  allocContiguous(count: number, mask: number): number | undefined {
+    const { domain } = this;
+    const before = this.#next;
+    const pages = 2 ** Math.ceil(Math.log2(count));
+    let va: number;
+    try {
+      va = this.allocPages(domain.kind === 'pv' ? pages : count);
+    } catch (error) {
+      if (!(error instanceof PortcullisError) || error.code !== 'GUEST_MEMORY') throw error;
+      this.#next = before;
+      return undefined;
+    }
+    const address = (i: number): number => this.machineAddress(va + i * PAGE);
+    const together = (): boolean => address(count - 1) + PAGE - 1 <= mask
+      && Array.from({ length: count }, (_, i) => address(i) === address(0) + i * PAGE).every(Boolean);
+    if (together()) return va;
+    if (domain.kind === 'pv') {
+      const frames = Array.from({ length: pages }, (_, i) => address(i) / PAGE);
+      const { error } = this.#hypervisor.exchange(domain.domid, {
+        frames, order: 0, pages: [va / PAGE], newOrder: Math.log2(pages), addressBits: Math.floor(Math.log2(mask + 1)),
+      });
+      if (error === undefined) return va;
+    }
+    this.#next = before;
+    return undefined;
   }
 
   /** Guest page number of each page is known: the domain's own P2M. */
@@ -141,23 +177,25 @@ export class DomainGuest implements Guest {
   }
 
   config(routing: number): ConfigAccess {
-    return this.#parts.pci.config(routing);
+    return this.pci.config(routing);
   }
 
   enableMsi(routing: number): { vector: number; port: number } {
-    return this.#parts.pci.enableMsi(routing);
+    return this.pci.enableMsi(routing);
   }
 
   enableMsix(routing: number, vectors: number): Array<{ vector: number; port: number }> {
-    return this.#parts.pci.enableMsix(routing, vectors);
+    return this.pci.enableMsix(routing, vectors);
   }
 
   takeEvent(port: number): boolean {
     return this.engine.exports.eventTake(this.slot, port) === 1;
   }
 
+  /** Binds the line that the function's INTx pin leads to; `endIntx` after each event, or it does not come again. */
   enableIntx(routing: number): { pirq: number; port: number } {
-    return this.#parts.pci.enableIntx(routing);
+    const pirq = this.pci.line(routing);
+    return { pirq, port: this.#hypervisor.events.bindPirq(this.domain.domid, pirq, Evtchn.WILL_SHARE) };
   }
 
   endIntx(pirq: number): void {
@@ -165,11 +203,11 @@ export class DomainGuest implements Guest {
   }
 
   disableInterrupts(routing: number): void {
-    this.#parts.pci.disableInterrupts(routing);
+    this.pci.disableInterrupts(routing);
   }
 
   wait(ns = 0): void {
-    this.#parts.wait(ns);
+    this.#wait(ns);
   }
 
   addTimer(timer: DriverTimer): void {

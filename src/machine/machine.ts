@@ -13,9 +13,10 @@ import { LinkHandle } from '../devices/links/link';
 import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
-import { dumpFunction } from '../pci/dump';
+import { deviceName, dumpFunction } from '../pci/dump';
 import { type EnumeratedFunction, decodeBits, enumerate } from '../pci/enumerate';
 import { enumerateAdded } from '../pci/hotplug';
+import type { ListedFunction } from '../pci/lspci/types';
 import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import type { Sysfs } from '../xen/dom0/types';
@@ -29,6 +30,7 @@ import { MachineClock } from './clock';
 import { type Digest, machineDigest } from './digest';
 import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
+import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { DomainGuest, type GuestDocument } from './guest';
 import { MachinePci } from './host-pci';
 import { parseSize } from './size';
@@ -67,6 +69,10 @@ function modelsOf({ models = [], devices = [] }: MachineHost): Map<string, Devic
   return all;
 }
 
+function copyOf(found: EnumeratedFunction): EnumeratedFunction {
+  return { ...found, bars: found.bars.map((bar) => ({ ...bar })), ...(found.rom && { rom: { ...found.rom } }) };
+}
+
 /** The models with what a dump has made of its functions, each a model of its own. */
 function withDumped(models: Models, { devices }: ResolvedDescription): Models {
   const dumped = devices.map(({ definition }) => definition).filter(({ dump }) => dump !== undefined);
@@ -99,6 +105,8 @@ export class Machine {
   readonly #hostBridge: AttachedFunction;
   readonly #links = new Map<number, LinkHandle>();
   readonly #guests = new Map<number, DomainGuest>();
+  /** The first domain's numbers for interrupts, where they are given. */
+  readonly #irqs = new Map<number, number>();
   readonly #hosts = new Map<number, HostInstance>();
   readonly #failures: DeviceFailure[] = [];
   readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
@@ -137,7 +145,9 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    this.#enumerated = enumerate(machinePorts(engine));
+    placeByHand(engine, description.devices, this.#functions);
+    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
+    checkPlaced(description.devices, this.#enumerated);
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -163,7 +173,7 @@ export class Machine {
       pci: new MachinePci(this.engine, {
         attached: () => [this.#hostBridge, ...this.#functions.values()],
         enumerated: (routing) => this.#enumerated.find((one) => one.routing === routing),
-        irq: () => undefined,
+        irq: (routing) => this.#irqs.get(routing),
       }),
     });
   }
@@ -209,7 +219,7 @@ export class Machine {
       schemaVersion: SNAPSHOT_SCHEMA, engine: document, description: this.#source,
       hostBridge: functionDocument(this.#hostBridge),
       functions: [...this.#functions.values()].map((one) => functionDocument(one, this.#links.get(one.routing))),
-      enumerated: this.#enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) })),
+      enumerated: this.#enumerated.map(copyOf), irqs: [...this.#irqs],
       guests: guests.map((guest) => guest.save()),
       hypervisor: this.hypervisor.save(),
       devices: this.saveDevices(),
@@ -239,7 +249,8 @@ export class Machine {
     }
     this.loadDevices(saved.devices);
     LinkHandle.rejoin([...this.#links.values()]);
-    this.#enumerated = saved.enumerated.map((one) => ({ ...one, bars: one.bars.map((bar) => ({ ...bar })) }));
+    this.#enumerated = saved.enumerated.map(copyOf);
+    for (const [routing, irq] of saved.irqs) this.#irqs.set(routing, irq);
     for (const guest of saved.guests) this.#addGuest(this.hypervisor.domain(guest.domid), guest);
   }
 
@@ -254,10 +265,13 @@ export class Machine {
     this.#hosts.set(routing, new HostInstance(this.engine, attached, definition, { seed: this.description.seed, onFailed }));
   }
 
-  #attach({ definition, routing, link, parent, multiFunction }: ResolvedDevice): void {
+  #attach({ definition, routing, link, parent, multiFunction, place }: ResolvedDevice): void {
     const above = parent === undefined ? undefined : this.#functions.get(parent);
-    const attached = attach(this.engine, definition, routing, { parent: above, multiFunction });
+    const attached = attach(this.engine, definition, routing, {
+      parent: above, multiFunction, rom: place.romSize, gsi: place.gsi,
+    });
     this.#functions.set(routing, attached);
+    if (place.irq !== undefined) this.#irqs.set(routing, place.irq);
     this.#instance(attached);
     if (!definition.port) return;
     const handle = new LinkHandle(this.engine, attached.fn);
@@ -280,14 +294,17 @@ export class Machine {
   }
 
   #rights(domid: number, routing: number, allow: boolean): void {
+    const memory = (address: number, size: number): void => {
+      const range = [Math.floor(address / 4096), Math.max(1, size / 4096)] as const;
+      this.hypervisor.iomemPermission(domid, ...range, allow);
+      if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
+    };
     for (const bar of this.#barsOf(routing)) {
       if (bar.io) this.hypervisor.ioportPermission(domid, bar.address, bar.size, allow);
-      else {
-        const range = [Math.floor(bar.address / 4096), Math.max(1, bar.size / 4096)] as const;
-        this.hypervisor.iomemPermission(domid, ...range, allow);
-        if (!allow) this.hypervisor.unmapIoMemory(domid, ...range);
-      }
+      else memory(bar.address, bar.size);
     }
+    const rom = this.#enumerated.find((found) => found.routing === routing)?.rom;
+    if (rom !== undefined) memory(rom.address, rom.size);
   }
 
   #barsOf(routing: number): EnumeratedFunction['bars'] {
@@ -313,6 +330,11 @@ export class Machine {
   /** Engine slot of a device. */
   functionOf(bdf: string): number {
     return (this.#functions.get(this.#routing(bdf)) as AttachedFunction).fn;
+  }
+
+  /** Addresses of the devices, ascending. */
+  get addresses(): string[] {
+    return [...this.#functions.keys()].sort((a, b) => a - b).map((routing) => formatBdf(bdfOf(routing)));
   }
 
   routingOf(bdf: string): number {
@@ -416,7 +438,10 @@ export class Machine {
     const { routing } = resolved;
     this.#attach(resolved);
     try {
-      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated));
+      placeDevice(this.engine, resolved, this.functionOf(device.bdf));
+      const found = enumerateAdded(machinePorts(this.engine), routing, this.#enumerated);
+      checkPlaced([resolved], [found]);
+      this.#enumerated.push(found);
     } catch (error) {
       this.#detach(routing);
       throw error;
@@ -440,6 +465,7 @@ export class Machine {
     detach(this.engine, this.#functions.get(routing) as AttachedFunction);
     this.#links.get(routing)?.release();
     this.#links.delete(routing);
+    this.#irqs.delete(routing);
     this.#functions.delete(routing);
     this.#enumerated = this.#enumerated.filter((one) => one.routing !== routing);
   }
@@ -459,12 +485,27 @@ export class Machine {
     else this.#xen.scheduler.pass(ns);
   }
 
-  /** The hexadecimal dump of every function, its extended config space too, as `lspci -F` reads it. */
-  lspci(): string {
+  /** Every function by address, as `lspci` lists them. */
+  listed(): ListedFunction[] {
+    return this.#all().map(({ routing, definition, size }) => {
+      const config = configByEcam(this.engine, routing);
+      const read = (off: number, width: 4): { code: number; value: number } => ({ code: 0, value: config.read(off, width) });
+      return { routing, name: deviceName(definition.title), config: { size, read } };
+    });
+  }
+
+  #all(): Array<{ routing: number; definition: DeviceDefinition; size: number }> {
     const all = [this.#hostBridge, ...this.#functions.values()].sort((a, b) => a.routing - b.routing);
     return all.map(({ routing, definition, fn }) => {
-      const size = this.engine.word(State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD + FunctionRecord.CONFIG_SIZE);
-      return dumpFunction(routing, definition.title, configByEcam(this.engine, routing), size);
-    }).join('\n');
+      const record = State.FUNCTION_TABLE + fn * StateSize.FUNCTION_RECORD;
+      return { routing, definition, size: this.engine.word(record + FunctionRecord.CONFIG_SIZE) };
+    });
+  }
+
+  /** The hexadecimal dump of every function, its extended config space too, as `lspci -F` reads it. */
+  lspci(): string {
+    return this.#all()
+      .map(({ routing, definition, size }) => dumpFunction(routing, definition.title, configByEcam(this.engine, routing), size))
+      .join('\n');
   }
 }

@@ -33,6 +33,8 @@ export interface MachineDocument {
   /** A bridge comes before what is behind it. */
   functions: FunctionDocument[];
   enumerated: EnumeratedFunction[];
+  /** The first domain's numbers for interrupts, by function, where they were given. */
+  irqs: Array<[number, number]>;
   guests: GuestDocument[];
   hypervisor: HypervisorDocument;
   /** Data of the devices in TypeScript, by address. */
@@ -55,7 +57,7 @@ const FUNCTION: Shape = { fields: {
 const SHAPE: Shape = { fields: {
   schemaVersion: 'whole', engine: 'object', description: 'object',
   hostBridge: FUNCTION, functions: { each: FUNCTION },
-  enumerated: { each: 'object' },
+  enumerated: { each: 'object' }, irqs: { each: { tuple: ['whole', 'whole'] } },
   guests: { each: { fields: { domid: 'whole', next: 'whole', taken: { each: 'whole' },
     free: { each: 'whole' }, unmapped: { each: { fields: { page: 'whole', pages: 'whole' } } } } } },
   hypervisor: HYPERVISOR_SHAPE, devices: 'object',

@@ -1,5 +1,5 @@
 import { PortcullisError } from '../errors';
-import { PciExp } from '../../assembly/spec/pci';
+import { PciBridge, PciExp } from '../../assembly/spec/pci';
 import type { DeviceDefinition } from '../devices/definition';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import { expressType } from '../pci/config-space';
@@ -23,8 +23,16 @@ function isRootPort({ config }: DeviceDefinition): boolean {
   return config?.bridge === true && expressType(config) === PciExp.TYPE_ROOT_PORT;
 }
 
+/** Bus numbers that a bridge comes with, as pci/enumerate.ts keeps them: one from a dump. */
+function numbersOf({ config }: DeviceDefinition, bus: number): { secondary: number; subordinate: number } | undefined {
+  const value = config?.bridge ? config.image?.value : undefined;
+  if (value === undefined) return undefined;
+  const [secondary, subordinate] = [value[PciBridge.SECONDARY_BUS] as number, value[PciBridge.SUBORDINATE_BUS] as number];
+  return secondary > bus && subordinate >= secondary ? { secondary, subordinate } : undefined;
+}
+
 /**
- * Finds the bridge above each device by numbering the buses as firmware will, depth first, and orders them so that a
+ * Finds the bridge above each device by numbering the buses as firmware will (pci/enumerate.ts), and orders them so that a
  * bridge comes before what is behind it. Throws NO_BRIDGE for a bus that no bridge leads to, NO_FUNCTION_0 for a device
  * that no OS would find, ROOT_PORT_PLACE for a root port that is not on bus 0, ONE_DEVICE for a second device on a
  * link.
@@ -32,10 +40,10 @@ function isRootPort({ config }: DeviceDefinition): boolean {
 export function busesOf<T extends Placed>(devices: readonly T[]): Array<T & Neighbours> {
   const ordered: Array<T & Neighbours> = [];
   const leads = new Map<number, number | undefined>();
-  let last = 0;
-  const visit = (bus: number, parent: number | undefined, link: boolean): void => {
+  const visit = (bus: number, parent: number | undefined, link: boolean, last: { bus: number }): void => {
     leads.set(bus, parent);
     const here = devices.filter(({ routing }) => routing >> 8 === bus).sort((a, b) => a.routing - b.routing);
+    last.bus = Math.max(last.bus, ...here.map(({ definition }) => numbersOf(definition, bus)?.subordinate ?? 0));
     for (const device of here) {
       const number = device.routing & ~7;
       if (link && (device.routing & 0xf8) !== 0) {
@@ -44,7 +52,8 @@ export function busesOf<T extends Placed>(devices: readonly T[]): Array<T & Neig
           + `device, number 00; use ${hex(bus)}:00.0 to ${hex(bus)}:00.7, or another root-port`,
           { routing: device.routing });
       }
-      if (!here.some(({ routing }) => routing === number)) {
+      // function 0 of device 0 is the host bridge
+      if (number !== 0 && !here.some(({ routing }) => routing === number)) {
         throw new PortcullisError('NO_FUNCTION_0',
           `${formatBdf(bdfOf(device.routing))} has no function 0 beside it, without `
           + `which nobody looks for it; put one at ${formatBdf(bdfOf(number))}`, { routing: device.routing });
@@ -57,10 +66,11 @@ export function busesOf<T extends Placed>(devices: readonly T[]): Array<T & Neig
           `${formatBdf(bdfOf(device.routing))} is a root port; root ports are on bus 00`,
           { routing: device.routing });
       }
-      visit(++last, device.routing, isRootPort(device.definition));
+      const own = numbersOf(device.definition, bus)?.secondary;
+      visit(own ?? ++last.bus, device.routing, isRootPort(device.definition), own === undefined ? last : { bus: own });
     }
   };
-  visit(0, undefined, false);
+  visit(0, undefined, false, { bus: 0 });
   for (const { routing } of devices) {
     if (leads.has(routing >> 8)) continue;
     const buses = [...leads].map(([bus, parent]) =>

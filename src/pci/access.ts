@@ -65,6 +65,14 @@ export function isBridge(config: ConfigAccess): boolean {
   return (config.read(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
 }
 
+/** Bytes of a BAR of 4 GiB and more, whose size shows in the register of its high half only. */
+function highSize(config: ConfigAccess, off: number, before: number): number {
+  config.write(off, 4, 0xffffffff);
+  const mask = config.read(off, 4);
+  config.write(off, 4, before);
+  return ((mask & -mask) >>> 0) * 2 ** 32;
+}
+
 /**
  * Finds a function's BARs and their sizes as firmware does it: decode off, all ones written, read back, restored
  * (PCI Local Bus 3.0 §6.2.5.1).
@@ -86,12 +94,30 @@ export function sizeBars(config: ConfigAccess): BarSize[] {
     const bits = (mask & ~(io ? PciBar.IO_FLAGS : PciBar.MEMORY_FLAGS)) >>> 0;
     const flagMask = io ? PciBar.IO_FLAGS : PciBar.MEMORY_FLAGS;
     const high = wide ? config.read(off + 4, 4) >>> 0 : 0;
+    const size = bits === 0 && wide ? highSize(config, off + 4, high) : (bits & -bits) >>> 0;
     found.push({
       index, io, wide, prefetchable: !io && (mask & PciBar.PREFETCHABLE) !== 0,
-      size: (bits & -bits) >>> 0, address: high * 2 ** 32 + ((before & ~flagMask) >>> 0),
+      size, address: high * 2 ** 32 + ((before & ~flagMask) >>> 0),
     });
     if (wide) index++;
   }
   config.write(Pci.COMMAND, 2, command);
   return found;
+}
+
+/** Number of the expansion ROM among the BARs, as Linux has it. */
+export const ROM_INDEX = 6;
+
+/** The same for the expansion ROM of a type 0 header (PCI Local Bus 3.0 §6.2.5.2); undefined when there is none. */
+export function sizeRom(config: ConfigAccess): BarSize | undefined {
+  if (isBridge(config)) return undefined;
+  const before = config.read(Pci.ROM_ADDRESS, 4) >>> 0;
+  config.write(Pci.ROM_ADDRESS, 4, (0xffffffff & ~PciBar.ROM_FLAGS) >>> 0);
+  const bits = (config.read(Pci.ROM_ADDRESS, 4) & ~PciBar.ROM_FLAGS) >>> 0;
+  config.write(Pci.ROM_ADDRESS, 4, before);
+  if (bits === 0) return undefined;
+  return {
+    index: ROM_INDEX, io: false, wide: false, prefetchable: false, size: (bits & -bits) >>> 0,
+    address: (before & ~PciBar.ROM_FLAGS) >>> 0,
+  };
 }

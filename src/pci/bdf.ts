@@ -8,9 +8,16 @@ export interface Bdf {
   function: number;
 }
 
+const WRITTEN = /^(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$/i;
+
+/** Whether a text is one function's whole address. */
+export function isBdf(text: string): boolean {
+  return parseInt(WRITTEN.exec(text)?.[3] ?? 'ff', 16) <= 31;
+}
+
 /** Reads `DDDD:BB:DD.F` or `BB:DD.F`, hexadecimal. Throws BAD_BDF. */
 export function parseBdf(text: string): Bdf {
-  const match = /^(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$/i.exec(text);
+  const match = WRITTEN.exec(text);
   const device = parseInt(match?.[3] ?? 'ff', 16);
   if (match === null || device > 31) {
     throw new PortcullisError('BAD_BDF', `"${text}" is no PCI address; write DDDD:BB:DD.F or BB:DD.F in hexadecimal, `

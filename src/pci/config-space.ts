@@ -64,6 +64,17 @@ function checkBars({ bars, bridge }: ConfigDefinition): void {
   });
 }
 
+const [ROM_LEAST, ROM_MOST] = [2048, 16 << 20];
+
+function checkRom({ rom, bridge }: ConfigDefinition): void {
+  if (rom === undefined) return;
+  if (bridge) throw new PortcullisError('BAD_ROM', 'an expansion ROM of a bridge is not modelled; leave it out', { rom });
+  if (!Number.isInteger(rom) || rom < ROM_LEAST || rom > ROM_MOST || Math.log2(rom) % 1 !== 0) {
+    throw new PortcullisError('BAD_ROM', `the expansion ROM has ${rom} bytes; it has a power of two from ${ROM_LEAST} to ${ROM_MOST}`,
+      { rom });
+  }
+}
+
 function inBar(what: string, range: BarRange, bars: ConfigDefinition['bars']): void {
   const bar = bars[range.bar];
   if (bar === undefined || bar.kind === 'io') {
@@ -134,8 +145,8 @@ function offsetOf(capabilities: readonly Capability[], id: PciCap): number {
 }
 
 /** Function 0 says that there are others, so that they are found. */
-function imageAt(image: ConfigImage, { multiFunction }: Place): ConfigImage {
-  if (!multiFunction) return image;
+function imageAt(image: ConfigImage, { multiFunction, routing = 0 }: Place): ConfigImage {
+  if (!multiFunction || (routing & 7) !== 0) return image;
   const marked = (plane: Uint8Array): Uint8Array => plane.map((byte, off) =>
     (off === Pci.HEADER_TYPE ? byte | Pci.HEADER_MULTI_FUNCTION : byte));
   return { ...image, value: marked(image.value), reset: marked(image.reset) };
@@ -151,6 +162,7 @@ export function expressType(definition: ConfigDefinition): number | undefined {
 /** Builds the image. Throws BAD_BAR, BAD_CAPABILITY or CONFIG_OVERLAP for what cannot be. */
 export function buildConfig(definition: ConfigDefinition, place: Place = ANYWHERE): ConfigImage {
   checkBars(definition);
+  checkRom(definition);
   if (definition.image !== undefined) return imageAt(definition.image, place);
   const { capabilities = [], bars } = definition;
   const expressCap = offsetOf(capabilities, PciCap.EXP);

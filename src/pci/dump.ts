@@ -14,3 +14,9 @@ export function dumpFunction(routing: number, title: string, config: ConfigAcces
   }
   return `${lines.join('\n')}\n`;
 }
+
+/** Vendor and device in a title such as `Ethernet controller: Intel Corporation 82540EM (rev 03)`; none if it has only numbers. */
+export function deviceName(title: string): string | undefined {
+  const words = title.replace(/^[^:]*: /, '').replace(/ \(rev [0-9a-f]{2}\)$/, '').replace(/ ?\b[0-9a-f]{4}:[0-9a-f]{4}$/, '');
+  return words === '' || words === 'Device' ? undefined : words;
+}

@@ -1,9 +1,14 @@
-import { Pci, PciBridge, PciCommand } from '../../assembly/spec/pci';
+import { Machine } from '../../assembly/spec/machine';
+import { Pci, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { type BarSize, type ConfigAccess, type PortAccess, configByPorts, isBridge, sizeBars } from './access';
+import { type BarSize, type PortAccess, sizeBars, sizeRom } from './access';
 import { bdfOf, formatBdf } from './bdf';
 import { interruptLine } from './interrupts';
-import { type Need, type Needs, type Space, noNeeds, placeBar, stack, windowAround } from './windows';
+import { type InPlace, findInPlace } from './in-place';
+import { type Found, flatten, scanTree } from './tree';
+import {
+  type Need, type Needs, type Range, type Space, barName, freeFrom, hasPrefetchable, inOrder, noNeeds, placeBar, windowAround,
+} from './windows';
 
 export interface EnumeratedFunction {
   routing: number;
@@ -12,6 +17,8 @@ export interface EnumeratedFunction {
   classCode: number;
   interruptPin: number;
   bars: BarSize[];
+  /** Expansion ROM; nothing answers at its address. */
+  rom?: BarSize;
   /** Bus behind it, for a bridge. */
   secondaryBus?: number;
 }
@@ -20,61 +27,17 @@ export interface Resources {
   /** First machine address and end of what memory BARs get, and the same for ports. */
   memory: [number, number];
   ports: [number, number];
+  /** What wide BARs get that find no room there. */
+  high: [number, number];
 }
 
-/** The hole of a PC below the enhanced config space's upper end, and the ports above the legacy ones. */
-export const DEFAULT_RESOURCES: Resources = { memory: [0xf0000000, 0xfec00000], ports: [0xc000, 0x10000] };
-
-/** A function that was found, and what is behind it. */
-interface Found {
-  routing: number;
-  config: ConfigAccess;
-  behind: Found[];
-  secondaryBus?: number;
-}
-
-function present(ports: PortAccess, routing: number): boolean {
-  return configByPorts(ports, routing).read(Pci.VENDOR_ID, 2) !== 0xffff;
-}
-
-/** Every function of a bus that answers: function 0 first, the others only of a multi-function device. */
-export function scanBus(ports: PortAccess, bus = 0): number[] {
-  const found: number[] = [];
-  for (let device = 0; device < 32; device++) {
-    const first = bus << 8 | device << 3;
-    if (!present(ports, first)) continue;
-    found.push(first);
-    if ((configByPorts(ports, first).read(Pci.HEADER_TYPE, 1) & Pci.HEADER_MULTI_FUNCTION) === 0) continue;
-    for (let fn = 1; fn < 8; fn++) if (present(ports, first | fn)) found.push(first | fn);
-  }
-  return found;
-}
-
-/**
- * Depth first: a bridge gets the next number for the bus behind it, and all that is behind comes before its neighbour.
- */
-function scanTree(ports: PortAccess, bus: number, last: { bus: number }): Found[] {
-  return scanBus(ports, bus).map((routing) => {
-    const config = configByPorts(ports, routing);
-    const found: Found = { routing, config, behind: [] };
-    if (!isBridge(config)) return found;
-    if (last.bus === 255) {
-      throw new PortcullisError('NO_BUS_NUMBER',
-        `no bus number is left for what is behind ${formatBdf(bdfOf(routing))}; `
-        + 'there are 256 buses', { routing });
-    }
-    const secondary = ++last.bus;
-    found.secondaryBus = secondary;
-    config.write(PciBridge.PRIMARY_BUS, 1, bus);
-    config.write(PciBridge.SECONDARY_BUS, 1, secondary);
-    config.write(PciBridge.SUBORDINATE_BUS, 1, 0xff);
-    found.behind = scanTree(ports, secondary, last);
-    config.write(PciBridge.SUBORDINATE_BUS, 1, last.bus);
-    return found;
-  });
-}
+/** The hole of a PC above the enhanced config space, ports above the legacy ones, and 64 GiB to 1 TiB. */
+export const DEFAULT_RESOURCES: Resources = {
+  memory: [0xf0000000, 0xfec00000], ports: [0xc000, 0x10000], high: [2 ** 36, Machine.MFN_LIMIT * Machine.PAGE_SIZE],
+};
 
 function describe({ routing, config, secondaryBus }: Found): EnumeratedFunction {
+  const rom = sizeRom(config);
   return {
     routing,
     vendorId: config.read(Pci.VENDOR_ID, 2),
@@ -82,43 +45,64 @@ function describe({ routing, config, secondaryBus }: Found): EnumeratedFunction 
     classCode: config.read(Pci.REVISION_ID, 4) >>> 8,
     interruptPin: config.read(Pci.INTERRUPT_PIN, 1),
     bars: sizeBars(config),
+    ...(rom === undefined ? {} : { rom }),
     ...(secondaryBus === undefined ? {} : { secondaryBus }),
   };
 }
 
-/** What a bus needs: its functions' BARs, and around what is behind each bridge a window. */
-function collect(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>): Needs {
+function barsAndRom({ bars, rom }: EnumeratedFunction): BarSize[] {
+  return rom === undefined ? bars : [...bars, rom];
+}
+
+/** What a bus needs: its functions' BARs, and around what is behind each bridge a window. What is in place needs nothing. */
+function collect(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>, inPlace: InPlace): Needs {
   const needs = noNeeds();
   for (const { routing, config, behind, secondaryBus } of found) {
     const name = formatBdf(bdfOf(routing));
-    for (const bar of (known.get(routing) as EnumeratedFunction).bars) {
+    for (const bar of barsAndRom(known.get(routing) as EnumeratedFunction)) {
+      if (inPlace.bars.has(bar)) continue;
       const space: Space = bar.io ? 'ports' : bar.prefetchable ? 'prefetchable' : 'memory';
       needs[space].push({
-        what: `BAR ${bar.index} of ${name}`, routing, index: bar.index, size: bar.size, align: bar.size,
+        what: `${barName(bar)} of ${name}`, routing, index: bar.index, size: bar.size, align: bar.size, high: bar.wide,
         place: (address) => {
           bar.address = address;
-          placeBar(config, bar.index, bar.wide, address);
+          placeBar(config, bar, address);
         },
       });
     }
     if (secondaryBus === undefined) continue;
-    const inner = collect(behind, known);
-    for (const space of ['memory', 'prefetchable', 'ports'] as const) {
-      const window = windowAround(space, inner[space], { what: name, routing, config });
-      if (window !== undefined) needs[space].push(window);
+    const inner = collect(behind, known, inPlace);
+    if (!inPlace.memoryBehind.has(routing)) {
+      const prefetchable = hasPrefetchable(config);
+      const memory = prefetchable ? inner.memory : [...inner.memory, ...inner.prefetchable];
+      needs.memory.push(...windowAround('memory', memory, { what: name, routing, config }));
+      needs.prefetchable.push(...windowAround('prefetchable', prefetchable ? inner.prefetchable : [], { what: name, routing, config }));
     }
+    if (!inPlace.portsBehind.has(routing)) needs.ports.push(...windowAround('ports', inner.ports, { what: name, routing, config }));
   }
   return needs;
 }
 
-function allocate(needs: readonly Need[], [start, end]: [number, number], kind: string): void {
-  stack(needs, start, (need, address) => {
-    if (address + need.size > end) {
-      throw new PortcullisError('NO_ROOM_FOR_BAR', `${need.what} needs ${need.size} bytes of ${kind} below `
-        + `0x${end.toString(16)}; take a device out`, { routing: need.routing, size: need.size });
+/** Places needs from the start of a range on, around what is taken; wide ones that find no room get the other range. */
+function allocate(needs: readonly Need[], taken: readonly Range[], kind: string, range: Range, other?: Range): void {
+  let [at, end] = range;
+  let [above, top] = other ?? [0, 0];
+  for (const need of inOrder(needs)) {
+    const { size, align } = need;
+    const address = freeFrom(at, size, align, taken);
+    if (address + size <= end) {
+      need.place(address);
+      at = address + size;
+      continue;
     }
-    need.place(address);
-  });
+    const instead = freeFrom(above, size, align, taken);
+    if (!need.high || instead + size > top) {
+      throw new PortcullisError('NO_ROOM_FOR_BAR', `${need.what} needs ${size} bytes of ${kind} below `
+        + `0x${end.toString(16)}; take a device out`, { routing: need.routing, size });
+    }
+    need.place(instead);
+    above = instead + size;
+  }
 }
 
 /** Command bits by which a function answers at its BARs. */
@@ -134,7 +118,9 @@ function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFu
   for (const { routing, config, behind, secondaryBus } of found) {
     const { bars, interruptPin } = known.get(routing) as EnumeratedFunction;
     const device = (routing >> 3) & 31;
-    if (interruptPin !== 0) config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges }, interruptPin));
+    if (interruptPin !== 0 && config.read(Pci.INTERRUPT_LINE, 1) === 0) {
+      config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges }, interruptPin));
+    }
     const decode = decodeBits(bars);
     const forward = secondaryBus === undefined ? 0 : PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER;
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decode | forward);
@@ -142,21 +128,20 @@ function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFu
   }
 }
 
-function flatten(found: readonly Found[]): Found[] {
-  return found.flatMap((one) => [one, ...flatten(one.behind)]);
-}
-
 /**
  * Enumerates all buses as firmware does: numbers them, sizes every BAR, places the largest first so that all are
- * aligned, and what is behind a bridge within its windows, sets the interrupt lines and turns decode on.
+ * aligned, and what is behind a bridge within its windows, sets the interrupt lines and turns decode on. What comes with
+ * an address, as a device from a dump does, stays there if it can; `ram` is the end of memory.
  */
-export function enumerate(ports: PortAccess, resources: Resources = DEFAULT_RESOURCES): EnumeratedFunction[] {
-  const tree = scanTree(ports, 0, { bus: 0 });
+export function enumerate(ports: PortAccess, { ram = 0, ...resources }: Partial<Resources> & { ram?: number } = {}): EnumeratedFunction[] {
+  const { memory, high, ports: portRange } = { ...DEFAULT_RESOURCES, ...resources };
+  const tree = scanTree(ports);
   const functions = flatten(tree).map(describe);
   const known = new Map(functions.map((one) => [one.routing, one]));
-  const needs = collect(tree, known);
-  allocate([...needs.memory, ...needs.prefetchable], resources.memory, 'address space');
-  allocate(needs.ports, resources.ports, 'ports');
+  const inPlace = findInPlace(tree, (routing) => barsAndRom(known.get(routing) as EnumeratedFunction), ram);
+  const needs = collect(tree, known, inPlace);
+  allocate([...needs.memory, ...needs.prefetchable], inPlace.memory, 'address space', memory, high);
+  allocate(needs.ports, inPlace.ports, 'ports', portRange);
   enable(tree, known, []);
   return functions;
 }

@@ -19,6 +19,8 @@ export interface HeaderDefinition {
   bars: ReadonlyArray<BarDefinition | undefined>;
   /** 1 to 4 for INTA# to INTD#, 0 for none. */
   interruptPin: number;
+  /** Bytes of the expansion ROM of a type 0 header, a power of two from 2 KiB to 16 MiB. Nothing answers at its address. */
+  rom?: number;
 }
 
 /** Where a function is, as far as its config space shows it. */
@@ -88,7 +90,7 @@ function barFields(bars: HeaderDefinition['bars']): Field[] {
  *   10  | Base Address Registers 0 to 5    |
  *   28  | Cardbus CIS Pointer (0)          |
  *   2C  | Subsystem ID   | Subsystem Vendor|
- *   30  | Expansion ROM (none)             |
+ *   30  | Expansion ROM: address  | enable |
  *   34  | reserved              | Cap. ptr |
  *   38  | reserved                         |
  *   3C  | MaxLat | MinGnt | Int pin | line |
@@ -99,6 +101,8 @@ export function typeZeroFields(header: HeaderDefinition & { subsystemVendorId: n
     ...commonFields(header, 0, place, capabilities), ...barFields(header.bars),
     field('Subsystem Vendor ID', Pci.SUBSYSTEM_VENDOR_ID, 2, '', { value: header.subsystemVendorId }),
     field('Subsystem ID', Pci.SUBSYSTEM_ID, 2, '', { value: header.subsystemId }),
+    ...(header.rom === undefined ? [] : [field('Expansion ROM Base Address', Pci.ROM_ADDRESS, 4, 'bit 0 enables it',
+      { writable: -header.rom | PciBar.ROM_ENABLE })]),
   ];
 }
 

@@ -1,36 +1,22 @@
-import { Pci, PciBridge } from '../../assembly/spec/pci';
+import { Pci } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
-import { type BarSize, type ConfigAccess, type PortAccess, configByPorts, sizeBars } from './access';
+import { type BarSize, type ConfigAccess, type PortAccess, configByPorts, sizeBars, sizeRom } from './access';
 import { bdfOf, formatBdf } from './bdf';
 import { DEFAULT_RESOURCES, type EnumeratedFunction, type Resources, decodeBits } from './enumerate';
 import { interruptLine } from './interrupts';
-import { placeBar } from './windows';
-
-type Range = [start: number, end: number];
+import { type Range, barName, placeBar, windowsOf } from './windows';
 
 /** What a function of the root bus decodes: its BARs, and a bridge's windows. */
 function occupied(ports: PortAccess, functions: readonly EnumeratedFunction[], io: boolean): Range[] {
-  return functions.flatMap(({ routing, bars, secondaryBus }) => {
-    const own = bars.filter((bar) => bar.io === io).map((bar): Range => [bar.address, bar.address + bar.size]);
+  return functions.flatMap(({ routing, bars, rom, secondaryBus }) => {
+    const own = [...bars, ...(rom === undefined ? [] : [rom])].filter((bar) => bar.io === io)
+      .map((bar): Range => [bar.address, bar.address + bar.size]);
     return secondaryBus === undefined ? own : [...own, ...windowsOf(configByPorts(ports, routing), io)];
   });
 }
 
-function windowsOf(config: ConfigAccess, io: boolean): Range[] {
-  const window = (base: number, limit: number, width: 1 | 2, shift: number): Range => {
-    // the low four bits are the register's own
-    const [first, last] = [config.read(base, width) >>> 4, config.read(limit, width) >>> 4];
-    return [first * 2 ** shift, (last + 1) * 2 ** shift];
-  };
-  const all = io ? [window(PciBridge.IO_BASE, PciBridge.IO_LIMIT, 1, PciBridge.IO_WINDOW_SHIFT)] : [
-    window(PciBridge.MEMORY_BASE, PciBridge.MEMORY_LIMIT, 2, PciBridge.MEMORY_WINDOW_SHIFT),
-    window(PciBridge.PREFETCH_BASE, PciBridge.PREFETCH_LIMIT, 2, PciBridge.MEMORY_WINDOW_SHIFT),
-  ];
-  return all.filter(([start, end]) => end > start);
-}
-
 /** Lowest address for a BAR among ranges that are taken; undefined when there is none. */
-function freeAddress(size: number, [start, end]: Readonly<Range>, taken: readonly Range[]): number | undefined {
+function freeAddress(size: number, [start, end]: Range, taken: readonly Range[]): number | undefined {
   let at = Math.ceil(start / size) * size;
   for (const [low, high] of [...taken].sort((a, b) => a[0] - b[0])) {
     if (at + size <= low) break;
@@ -40,37 +26,44 @@ function freeAddress(size: number, [start, end]: Readonly<Range>, taken: readonl
 }
 
 /**
- * Enumerates a function of the root bus that came while the machine runs: its BARs go to the lowest addresses that are
- * free, what is there already stays where it is, and decode is turned on. Throws NO_ROOM_FOR_BAR.
+ * Enumerates a function of the root bus that came while the machine runs: its BARs and ROM go to the lowest addresses
+ * that are free, or stay where they are if that is free; what is there already stays, too. Decode is turned on. Throws
+ * NO_ROOM_FOR_BAR.
  */
 export function enumerateAdded(ports: PortAccess, routing: number, others: readonly EnumeratedFunction[],
   resources: Resources = DEFAULT_RESOURCES): EnumeratedFunction {
   const config = configByPorts(ports, routing);
   const bars = sizeBars(config);
   const taken = { memory: occupied(ports, others, false), ports: occupied(ports, others, true) };
-  const ordered = [...bars].sort((a, b) => b.size - a.size || a.index - b.index);
+  const rom = sizeRom(config);
+  // what has an address comes first
+  const ordered = [...bars, ...(rom === undefined ? [] : [rom])].sort((a, b) =>
+    Number(a.address === 0) - Number(b.address === 0) || b.size - a.size || a.index - b.index);
   for (const bar of ordered) {
     const space = bar.io ? 'ports' : 'memory';
     place(bar, config, routing, taken[space], resources[space]);
   }
   const interruptPin = config.read(Pci.INTERRUPT_PIN, 1);
   const device = (routing >> 3) & 31;
-  if (interruptPin !== 0) config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges: [] }, interruptPin));
+  if (interruptPin !== 0 && config.read(Pci.INTERRUPT_LINE, 1) === 0) {
+    config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges: [] }, interruptPin));
+  }
   config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decodeBits(bars));
   return {
     routing, vendorId: config.read(Pci.VENDOR_ID, 2), deviceId: config.read(Pci.DEVICE_ID, 2),
-    classCode: config.read(Pci.REVISION_ID, 4) >>> 8, interruptPin, bars,
+    classCode: config.read(Pci.REVISION_ID, 4) >>> 8, interruptPin, bars, ...(rom && { rom }),
   };
 }
 
 function place(bar: BarSize, config: ConfigAccess, routing: number, taken: Range[], within: Range): void {
-  const address = freeAddress(bar.size, within, taken);
+  const free = bar.address !== 0 && !taken.some(([start, end]) => bar.address < end && bar.address + bar.size > start);
+  const address = free ? bar.address : freeAddress(bar.size, within, taken);
   if (address === undefined) {
-    throw new PortcullisError('NO_ROOM_FOR_BAR', `BAR ${bar.index} of ${formatBdf(bdfOf(routing))} needs ${bar.size} `
+    throw new PortcullisError('NO_ROOM_FOR_BAR', `${barName(bar)} of ${formatBdf(bdfOf(routing))} needs ${bar.size} `
       + `bytes of ${bar.io ? 'ports' : 'address space'} below 0x${within[1].toString(16)}; take a device out`,
     { routing, size: bar.size });
   }
   bar.address = address;
   taken.push([address, address + bar.size]);
-  placeBar(config, bar.index, bar.wide, address);
+  placeBar(config, bar, address);
 }

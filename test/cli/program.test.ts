@@ -36,6 +36,8 @@ async function command(line: string, document: CompareDocument | Error = compare
     err: (text) => { outcome.err += text; },
     colour: false,
     debug: false,
+    env: { XDG_RUNTIME_DIR: folder },
+    input: () => Promise.resolve(''),
     stop: () => Promise.resolve(),
     progress: (wanted) => {
       outcome.bars.push(wanted);

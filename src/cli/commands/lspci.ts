@@ -1,53 +1,57 @@
-import { Machine } from '../../index';
-import type { MachineDescription } from '../../index';
-import { PortcullisError } from '../../index';
-import { CommandError, endingOf, EXIT, usage } from '../exit';
+/** `portcullis lspci`: the devices of a machine that is described, or of one that is being served. */
+
+import { listFunctions, Machine, parseSlotFilter } from '../../index';
+import type { ListingOptions, MachineDescription } from '../../index';
+import { ask, NoServerError } from '../control/client';
+import type { Location } from '../control/location';
+import { EXIT, usage } from '../exit';
 import type { ExitCode } from '../exit';
-import { readFile } from '../files';
+import { fromFile } from './machine';
 
 const DEFAULT_MACHINE: MachineDescription = {
   devices: [{ model: 'e1000', bdf: '0000:00:04.0' }, { model: 'edu', bdf: '0000:00:06.0' }],
 };
 
-export async function runLspci(file: string | undefined, out: (text: string) => Promise<void>): Promise<ExitCode> {
-  const machine = file === undefined ? await Machine.create(DEFAULT_MACHINE) : await createFrom(file);
-  await out(machine.lspci());
+export interface LspciFlags {
+  readonly domain?: string;
+  readonly verbose?: number;
+  readonly hex?: number;
+  readonly slot?: string;
+}
+
+export interface LspciSource {
+  readonly file: string | undefined;
+  readonly where: Location;
+  /** Whether the machine was chosen, by an option or by the environment: then it must be there. */
+  readonly chosen: boolean;
+}
+
+/**
+ * With a file it is that machine's devices; else those of the machine that is being served; else those of the default
+ * machine. A machine that is only described is dumped, for `lspci -F`, unless an option says what is wanted of it.
+ */
+export async function runLspci({ file, where, chosen }: LspciSource, flags: LspciFlags,
+  out: (text: string) => Promise<void>): Promise<ExitCode> {
+  const { domain, slot } = flags;
+  const { verbose, hex } = levels(flags);
+  if (file !== undefined && domain !== undefined) throw usage('--domain asks the machine that is being served; leave the file out');
+  if (file === undefined) {
+    try {
+      const { text } = await ask(where, 'lspci', { domain, slot, verbose, hex }) as { text: string };
+      await out(text);
+      return EXIT.done;
+    } catch (error) {
+      if (!(error instanceof NoServerError) || chosen || domain !== undefined) throw error;
+    }
+  }
+  const takes = slot === undefined ? undefined : parseSlotFilter(slot);
+  const machine = file === undefined ? await Machine.create(DEFAULT_MACHINE) : await fromFile(file, (description, readNamed) => Machine.create(description, { readFile: readNamed }));
+  if (verbose === 0 && hex === 0 && takes === undefined) await out(machine.lspci());
+  else await out(listFunctions(machine.listed().filter(({ routing }) => takes?.(routing) ?? true), { verbose, hex }));
   return EXIT.done;
 }
 
-async function createFrom(file: string): Promise<Machine> {
-  const bytes = readFile(file, 'the machine', 'name a machine description in JSON, or none for the default machine');
-  const description = parseMachine(new TextDecoder().decode(bytes), file);
-  try {
-    return await Machine.create(description);
-  } catch (error) {
-    if (!(error instanceof PortcullisError)) throw error;
-    // The sentence says what is wrong with the machine; say in which file, too.
-    throw new CommandError(endingOf(error, false).exitCode, `${file}: ${error.message}`, { cause: error });
-  }
-}
-
-/** The shape only: what the fields may hold, the machine checks. */
-export function parseMachine(text: string, file: string): MachineDescription {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch (error) {
-    throw usage(`${file} is no JSON (${error instanceof Error ? error.message : String(error)}); `
-      + 'write a machine description such as {"devices": [{"model": "edu", "bdf": "0000:00:06.0"}]}');
-  }
-  if (!isObject(value)) throw usage(`${file}: a machine is a JSON object, as in {"memory": "64MiB"}`);
-  const { devices, dom0, iommu } = value;
-  if (devices !== undefined && !(Array.isArray(devices) && devices.every(isObject))) {
-    throw usage(`${file}: devices must be a list of objects, as in [{"model": "edu", "bdf": "0000:00:06.0"}]`);
-  }
-  if (dom0 !== undefined && !isObject(dom0)) throw usage(`${file}: dom0 must be an object, as in {"memory": "8MiB"}`);
-  if (iommu !== undefined && typeof iommu !== 'string' && !isObject(iommu)) {
-    throw usage(`${file}: iommu must be "none", "vtd" or an object, as in {"kind": "vtd"}`);
-  }
-  return value as MachineDescription;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** More letters than mean something mean the most that there is; -xx is -x, as pciutils has it. */
+function levels({ verbose = 0, hex = 0 }: LspciFlags): ListingOptions {
+  return { verbose: Math.min(verbose, 3), hex: Math.min(hex, 4) } as ListingOptions;
 }

@@ -53,14 +53,21 @@ export class PacedClock {
     return this.#scheduler.nextDeadline() === Infinity ? Infinity : 0;
   }
 
+  /** Before something that comes from outside: the time at which it comes. */
+  arrive(): void {
+    if (this.#pace === 'real') this.#follow();
+  }
+
   #follow(): number {
     const { wall, machine } = this.#anchor;
     const behind = machine + (this.#around.wall() - wall) * MS - this.#scheduler.now;
-    this.#scheduler.pass(Math.max(0, Math.min(behind, SLICE)));
-    const left = behind - SLICE;
+    // Time in which nothing is due passes at once.
+    const quiet = this.#scheduler.nextDeadline() - this.#scheduler.now;
+    this.#scheduler.pass(Math.max(0, Math.min(behind, Math.max(SLICE, quiet))));
+    const left = machine + (this.#around.wall() - wall) * MS - this.#scheduler.now;
     // Kernels that wait for one another take their time at once; then the wall catches up from here.
-    if (behind < 0 || left > BEHIND) this.#anchor = { wall: this.#around.wall(), machine: this.#scheduler.now };
-    if (left > 0) return 0;
+    if (left < 0 || left > BEHIND) this.#anchor = { wall: this.#around.wall(), machine: this.#scheduler.now };
+    if (left > SLICE) return 0;
     return Math.max(0, (this.#scheduler.nextDeadline() - this.#scheduler.now) / MS);
   }
 

@@ -34,7 +34,9 @@ export interface ControlParts {
   xl(args: readonly string[], files: ReadonlyMap<string, string>): Task<XlResult>;
   /** Functions that a domain can see, by address; of the first domain when none is named. Throws for no such domain. */
   functions(domain: string | undefined): readonly ControlFunction[];
-  /** Arguments as on the command line. */
+  /** Config accesses of a domain at an address, whether something is there or not. */
+  config(domain: string, routing: number): ControlConfig;
+  /** Arguments as on the command line; throws for what it cannot take. */
   explain(args: readonly string[]): ControlAnswer;
   /** Everything that can leak: see digest.ts. */
   digest(): unknown;

@@ -1,11 +1,12 @@
 /** The methods of the control socket: what each takes, and what it does. Parameters are checked before anything is done. */
 
 import { PortcullisError } from '../../errors';
+import { isBdf, parseBdf, routingId } from '../../pci/bdf';
 import { parseSlotFilter } from '../../pci/slot-filter';
 import { listFunctions } from '../../pci/lspci/listing';
 import type { Hex, Verbosity } from '../../pci/lspci/types';
 import { parseOperation } from '../../pci/setpci/operation';
-import { applyOperations } from '../../pci/setpci/apply';
+import { applyOperations, type SetpciTarget } from '../../pci/setpci/apply';
 import type { Task } from '../../xen/schedule/scheduler';
 import type { ControlFunction, ControlParts } from './parts';
 
@@ -86,15 +87,9 @@ export const REQUESTS: Readonly<Record<string, Request>> = {
     read: (params, parts) => {
       const operations = texts(params, 'operations').map(parseOperation);
       if (operations.length === 0) throw bad('operations', 'a list of at least one register');
-      text(params, 'slot');
+      const slot = text(params, 'slot');
       const choose = chooser(params, parts);
-      return atOnce(() => {
-        const functions = choose();
-        if (functions.length === 0) {
-          throw new PortcullisError('NO_DEVICE', `no device is at ${String(params['slot'])}; see portcullis lspci`);
-        }
-        return applyOperations(functions, operations);
-      });
+      return atOnce(() => applyOperations(targets(choose(), slot, params['domain'], parts), operations));
     },
   },
   explain: {
@@ -130,6 +125,16 @@ function chooser(params: Params, parts: ControlParts): () => ControlFunction[] {
   const domain = params['domain'] === undefined ? undefined : text(params, 'domain');
   const takes = params['slot'] === undefined ? () => true : parseSlotFilter(text(params, 'slot'));
   return () => parts.functions(domain).filter(({ routing }) => takes(routing));
+}
+
+/** A guest can ask for an address where nothing is: it is the back end that says so. */
+function targets(found: readonly SetpciTarget[], slot: string, domain: unknown, parts: ControlParts): readonly SetpciTarget[] {
+  if (found.length > 0) return found;
+  if (typeof domain === 'string' && isBdf(slot)) {
+    const routing = routingId(parseBdf(slot));
+    return [{ routing, config: parts.config(domain, routing) }];
+  }
+  throw new PortcullisError('NO_DEVICE', `no device is at ${slot}; see portcullis lspci`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

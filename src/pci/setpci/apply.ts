@@ -42,11 +42,14 @@ export function applyOperations(functions: readonly SetpciTarget[], operations: 
   return operations.flatMap((operation) => functions.flatMap((target) => apply(target, operation)));
 }
 
-function apply(target: SetpciTarget, { text, capability, off: offset, width, values }: Operation): OperationResult[] {
+function apply(target: SetpciTarget, { text, capability, off: offset, width, layouts, values }: Operation): OperationResult[] {
   const bdf = formatBdf(bdfOf(target.routing));
   const base = capability === undefined ? 0 : find(target, capability);
   const common = { bdf, operation: text, width };
   if (typeof base === 'string') return [{ ...common, off: offset, problem: base, code: 0 }];
+  if (layouts !== undefined && !layouts.includes(layoutOf(target))) {
+    return [{ ...common, off: offset, problem: 'the header of this function has no such register', code: 0 }];
+  }
   const off = base + offset;
   if (values.length === 0) {
     const { code, value } = target.config.read(off, width);
@@ -56,6 +59,12 @@ function apply(target: SetpciTarget, { text, capability, off: offset, width, val
     const at = off + index * width;
     return { ...common, off: at, code: write(target, at, width, value, mask) };
   });
+}
+
+/** A function that does not answer has any header. */
+function layoutOf({ config }: SetpciTarget): number {
+  const { code, value } = config.read(Pci.HEADER_TYPE, 1);
+  return code === 0 ? value & Pci.HEADER_LAYOUT_MASK : 0;
 }
 
 /** A value under a mask is a read before the write. */

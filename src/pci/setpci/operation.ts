@@ -11,6 +11,8 @@ export interface Operation {
   readonly capability: { readonly id: number; readonly extended: boolean; readonly instance: number } | undefined;
   readonly off: number;
   readonly width: Width;
+  /** Header types that have the register; all when it was given by its number. */
+  readonly layouts?: readonly number[];
   /** Written one behind the other; read when there are none. Bits outside the mask stay. */
   readonly values: ReadonlyArray<{ readonly value: number; readonly mask: number }>;
 }
@@ -33,19 +35,19 @@ function hex(whole: string, what: string, text: string, most: number): number {
 export function parseOperation(text: string): Operation {
   const at = text.indexOf('=');
   const register = at < 0 ? text : text.slice(0, at);
-  const match = /^([^+.@]*)(?:\+([^.@]*))?(?:\.([^@]*))?(?:@(.*))?$/.exec(register);
+  const match = /^([^+.@]*)(?:\+([^.@]*))?(?:\.([^@]*))?(?:@(.*))?$/s.exec(register);
   const [, name = '', plus, suffix, instanceText] = match ?? fail(text, 'no register');
-  const { capability, off: base, width: own } = baseOf(text, name, instanceText);
+  const { capability, off: base, width: own, layouts } = baseOf(text, name, instanceText);
   const off = base + (plus === undefined ? 0 : hex(text, 'the offset', plus, Pci.EXTENDED_CONFIG_SIZE - 1));
   const width = suffix === undefined ? own : WIDTHS[suffix.toUpperCase()] ?? fail(text, `the width "${suffix}" is none of B, W, L`);
   if (width === undefined) fail(text, 'the width is missing: .B, .W or .L');
   const values = at < 0 ? [] : text.slice(at + 1).split(',').map((one) => readValue(text, one, width));
   if (off + width * Math.max(1, values.length) > Pci.EXTENDED_CONFIG_SIZE) fail(text, 'the register is beyond fff');
-  return { text, capability, off, width, values };
+  return { text, capability, off, width, values, ...(layouts === undefined ? {} : { layouts }) };
 }
 
 function baseOf(text: string, name: string, instanceText: string | undefined):
-{ capability: Operation['capability']; off: number; width: Width | undefined } {
+{ capability: Operation['capability']; off: number; width: Width | undefined; layouts?: readonly number[] } {
   const upper = name.toUpperCase();
   const instance = instanceText === undefined ? 0 : hex(text, 'the instance', instanceText, 0xff);
   const named = (list: typeof CAPABILITIES, prefix: string, most: number): number | undefined => {
@@ -60,7 +62,7 @@ function baseOf(text: string, name: string, instanceText: string | undefined):
   if (plain !== undefined) return { capability: { id: plain, extended: false, instance }, off: 0, width: undefined };
   if (instanceText !== undefined) fail(text, 'only a capability has instances');
   const known = REGISTERS.find(([one]) => one === upper);
-  if (known !== undefined) return { capability: undefined, off: known[1], width: known[2] };
+  if (known !== undefined) return { capability: undefined, off: known[1], width: known[2], layouts: known[3] };
   if (!/^(0x)?[0-9a-f]+$/i.test(name)) fail(text, `no register has the name "${name}"`);
   return { capability: undefined, off: hex(text, 'the register', name, Pci.EXTENDED_CONFIG_SIZE - 1), width: undefined };
 }

@@ -2,29 +2,39 @@
 
 export type Width = 1 | 2 | 4;
 
-/** Headers of type 0, 1 and 2, in their order: name, offset, bytes. */
-export const REGISTERS: ReadonlyArray<readonly [name: string, off: number, width: Width]> = [
-  ['VENDOR_ID', 0x00, 2], ['DEVICE_ID', 0x02, 2], ['COMMAND', 0x04, 2], ['STATUS', 0x06, 2],
-  ['REVISION', 0x08, 1], ['CLASS_PROG', 0x09, 1], ['CLASS_DEVICE', 0x0a, 2],
-  ['CACHE_LINE_SIZE', 0x0c, 1], ['LATENCY_TIMER', 0x0d, 1], ['HEADER_TYPE', 0x0e, 1], ['BIST', 0x0f, 1],
-  ['BASE_ADDRESS_0', 0x10, 4], ['BASE_ADDRESS_1', 0x14, 4], ['BASE_ADDRESS_2', 0x18, 4],
-  ['BASE_ADDRESS_3', 0x1c, 4], ['BASE_ADDRESS_4', 0x20, 4], ['BASE_ADDRESS_5', 0x24, 4],
-  ['CARDBUS_CIS', 0x28, 4], ['SUBSYSTEM_VENDOR_ID', 0x2c, 2], ['SUBSYSTEM_ID', 0x2e, 2],
-  ['ROM_ADDRESS', 0x30, 4], ['CAPABILITIES', 0x34, 1],
-  ['INTERRUPT_LINE', 0x3c, 1], ['INTERRUPT_PIN', 0x3d, 1], ['MIN_GNT', 0x3e, 1], ['MAX_LAT', 0x3f, 1],
+/** Header types that have a register. */
+const ANY = [0, 1, 2];
+const PLAIN = [0, 1];
+const ENDPOINT = [0];
+const BRIDGE = [1];
+const CARDBUS = [2];
 
-  ['PRIMARY_BUS', 0x18, 1], ['SECONDARY_BUS', 0x19, 1], ['SUBORDINATE_BUS', 0x1a, 1], ['SEC_LATENCY_TIMER', 0x1b, 1],
-  ['IO_BASE', 0x1c, 1], ['IO_LIMIT', 0x1d, 1], ['SEC_STATUS', 0x1e, 2],
-  ['MEMORY_BASE', 0x20, 2], ['MEMORY_LIMIT', 0x22, 2], ['PREF_MEMORY_BASE', 0x24, 2], ['PREF_MEMORY_LIMIT', 0x26, 2],
-  ['PREF_BASE_UPPER32', 0x28, 4], ['PREF_LIMIT_UPPER32', 0x2c, 4],
-  ['IO_BASE_UPPER16', 0x30, 2], ['IO_LIMIT_UPPER16', 0x32, 2], ['BRIDGE_ROM_ADDRESS', 0x38, 4], ['BRIDGE_CONTROL', 0x3e, 2],
+/** The three headers in their order: name, offset, bytes, header types. */
+export const REGISTERS: ReadonlyArray<readonly [name: string, off: number, width: Width, layouts: readonly number[]]> = [
+  ['VENDOR_ID', 0x00, 2, ANY], ['DEVICE_ID', 0x02, 2, ANY], ['COMMAND', 0x04, 2, ANY], ['STATUS', 0x06, 2, ANY],
+  ['REVISION', 0x08, 1, ANY], ['CLASS_PROG', 0x09, 1, ANY], ['CLASS_DEVICE', 0x0a, 2, ANY],
+  ['CACHE_LINE_SIZE', 0x0c, 1, ANY], ['LATENCY_TIMER', 0x0d, 1, ANY], ['HEADER_TYPE', 0x0e, 1, ANY], ['BIST', 0x0f, 1, ANY],
+  ['BASE_ADDRESS_0', 0x10, 4, PLAIN], ['BASE_ADDRESS_1', 0x14, 4, PLAIN], ['BASE_ADDRESS_2', 0x18, 4, ENDPOINT],
+  ['BASE_ADDRESS_3', 0x1c, 4, ENDPOINT], ['BASE_ADDRESS_4', 0x20, 4, ENDPOINT], ['BASE_ADDRESS_5', 0x24, 4, ENDPOINT],
+  ['CARDBUS_CIS', 0x28, 4, ENDPOINT], ['SUBSYSTEM_VENDOR_ID', 0x2c, 2, ENDPOINT], ['SUBSYSTEM_ID', 0x2e, 2, ENDPOINT],
+  ['ROM_ADDRESS', 0x30, 4, ENDPOINT], ['CAPABILITIES', 0x34, 1, PLAIN], ['INTERRUPT_LINE', 0x3c, 1, PLAIN],
+  ['INTERRUPT_PIN', 0x3d, 1, PLAIN], ['MIN_GNT', 0x3e, 1, ENDPOINT], ['MAX_LAT', 0x3f, 1, ENDPOINT],
 
-  ['CB_CARDBUS_BASE', 0x10, 4], ['CB_CAPABILITIES', 0x14, 2], ['CB_SEC_STATUS', 0x16, 2],
-  ['CB_BUS_NUMBER', 0x18, 1], ['CB_CARDBUS_NUMBER', 0x19, 1], ['CB_SUBORDINATE_BUS', 0x1a, 1], ['CB_CARDBUS_LATENCY', 0x1b, 1],
-  ['CB_MEMORY_BASE_0', 0x1c, 4], ['CB_MEMORY_LIMIT_0', 0x20, 4], ['CB_MEMORY_BASE_1', 0x24, 4], ['CB_MEMORY_LIMIT_1', 0x28, 4],
-  ['CB_IO_BASE_0', 0x2c, 2], ['CB_IO_BASE_0_HI', 0x2e, 2], ['CB_IO_LIMIT_0', 0x30, 2], ['CB_IO_LIMIT_0_HI', 0x32, 2],
-  ['CB_IO_BASE_1', 0x34, 2], ['CB_IO_BASE_1_HI', 0x36, 2], ['CB_IO_LIMIT_1', 0x38, 2], ['CB_IO_LIMIT_1_HI', 0x3a, 2],
-  ['CB_SUBSYSTEM_VENDOR_ID', 0x40, 2], ['CB_SUBSYSTEM_ID', 0x42, 2], ['CB_LEGACY_MODE_BASE', 0x44, 4],
+  ['PRIMARY_BUS', 0x18, 1, BRIDGE], ['SECONDARY_BUS', 0x19, 1, BRIDGE], ['SUBORDINATE_BUS', 0x1a, 1, BRIDGE],
+  ['SEC_LATENCY_TIMER', 0x1b, 1, BRIDGE], ['IO_BASE', 0x1c, 1, BRIDGE], ['IO_LIMIT', 0x1d, 1, BRIDGE],
+  ['SEC_STATUS', 0x1e, 2, BRIDGE], ['MEMORY_BASE', 0x20, 2, BRIDGE], ['MEMORY_LIMIT', 0x22, 2, BRIDGE],
+  ['PREF_MEMORY_BASE', 0x24, 2, BRIDGE], ['PREF_MEMORY_LIMIT', 0x26, 2, BRIDGE], ['PREF_BASE_UPPER32', 0x28, 4, BRIDGE],
+  ['PREF_LIMIT_UPPER32', 0x2c, 4, BRIDGE], ['IO_BASE_UPPER16', 0x30, 2, BRIDGE], ['IO_LIMIT_UPPER16', 0x32, 2, BRIDGE],
+  ['BRIDGE_ROM_ADDRESS', 0x38, 4, BRIDGE], ['BRIDGE_CONTROL', 0x3e, 2, BRIDGE],
+
+  ['CB_CARDBUS_BASE', 0x10, 4, CARDBUS], ['CB_CAPABILITIES', 0x14, 2, CARDBUS], ['CB_SEC_STATUS', 0x16, 2, CARDBUS],
+  ['CB_BUS_NUMBER', 0x18, 1, CARDBUS], ['CB_CARDBUS_NUMBER', 0x19, 1, CARDBUS], ['CB_SUBORDINATE_BUS', 0x1a, 1, CARDBUS],
+  ['CB_CARDBUS_LATENCY', 0x1b, 1, CARDBUS], ['CB_MEMORY_BASE_0', 0x1c, 4, CARDBUS], ['CB_MEMORY_LIMIT_0', 0x20, 4, CARDBUS],
+  ['CB_MEMORY_BASE_1', 0x24, 4, CARDBUS], ['CB_MEMORY_LIMIT_1', 0x28, 4, CARDBUS], ['CB_IO_BASE_0', 0x2c, 2, CARDBUS],
+  ['CB_IO_BASE_0_HI', 0x2e, 2, CARDBUS], ['CB_IO_LIMIT_0', 0x30, 2, CARDBUS], ['CB_IO_LIMIT_0_HI', 0x32, 2, CARDBUS],
+  ['CB_IO_BASE_1', 0x34, 2, CARDBUS], ['CB_IO_BASE_1_HI', 0x36, 2, CARDBUS], ['CB_IO_LIMIT_1', 0x38, 2, CARDBUS],
+  ['CB_IO_LIMIT_1_HI', 0x3a, 2, CARDBUS], ['CB_SUBSYSTEM_VENDOR_ID', 0x40, 2, CARDBUS],
+  ['CB_SUBSYSTEM_ID', 0x42, 2, CARDBUS], ['CB_LEGACY_MODE_BASE', 0x44, 4, CARDBUS],
 ];
 
 /** Capabilities by id. */

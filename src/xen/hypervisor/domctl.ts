@@ -253,10 +253,10 @@ export class Domctl {
   }
 
   shutdownDomain(domid: number, reason: ShutdownReason | number): void {
-    this.#control();
+    const target = this.#other(domid);
     const name = typeof reason === 'number' ? shutdownName(reason) : reason;
     if (!Object.hasOwn(SHUTDOWN, name)) throw new HypercallError('EINVAL', `there is no reason "${name}" to shut down`, { reason });
-    this.#hypervisor.shutdownDomain(this.#target(domid).domid, name);
+    this.#hypervisor.shutdownDomain(target.domid, name);
   }
 
   info(domid: number): DomainInfo {

@@ -48,7 +48,6 @@ export class Rights {
   // ---- the sets
 
   iomem(domain: Domain, firstMfn: number, count: number, allow: boolean): void {
-    const { engine } = this.#parts;
     if (!(count >= 1) || !(firstMfn >= 0) || firstMfn + count > Machine.MFN_LIMIT) {
       throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
     }
@@ -67,13 +66,29 @@ export class Rights {
     }
     if (allow) domain.iomem.add(firstMfn, last);
     else domain.iomem.remove(firstMfn, last);
-    // for the data plane, which asks when I/O memory is granted on
+    this.#publish(domain);
+  }
+
+  /**
+   * For the data plane, which asks when I/O memory is granted on: not pages that are mapped for reading only, for a grant
+   * could be mapped for writing.
+   */
+  #publish(domain: Domain): void {
+    const { engine, messages } = this.#parts;
+    const shown = new RangeSet(domain.iomem.ranges);
+    for (const mfn of messages.readOnlyFrames()) shown.remove(mfn, mfn);
     const block = this.iomemOff(domain);
-    domain.iomem.ranges.forEach(([low, high], i) => {
+    const ranges = shown.ranges.slice(0, IomemBlock.LIMIT);
+    ranges.forEach(([low, high], i) => {
       engine.setWord(block + IomemBlock.RANGES + i * 8, low);
       engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
     });
-    engine.setWord(block + IomemBlock.COUNT, domain.iomem.ranges.length);
+    engine.setWord(block + IomemBlock.COUNT, ranges.length);
+  }
+
+  /** Which pages are mapped for reading only has changed. */
+  refresh(): void {
+    for (const domain of this.#parts.table.domains) this.#publish(domain);
   }
 
   iomemOff(domain: Domain): number {
@@ -117,7 +132,7 @@ export class Rights {
 
   /** Whether a page of I/O memory may be mapped for writing: not where a function has its MSI-X table. */
   #writable(mfn: number, wanted: boolean): boolean {
-    return wanted && !this.#parts.messages.readOnly(mfn);
+    return wanted && !this.#parts.messages.readOnlyFrames().has(mfn);
   }
 
   memoryMapping(domain: Domain, firstGfn: number, firstMfn: number, count: number, add: boolean): void {

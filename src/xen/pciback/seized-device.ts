@@ -132,7 +132,6 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     this.#powerOn();
     if (this.host.resettable) this.#parts.host.reset(this.routing);
     this.#saved.restore();
-    this.#messagesOff();
     this.raw.change(Pci.COMMAND, PciCommand.MASTER | PciCommand.INTX_DISABLE, false);
     for (const bar of this.bars) bar.sizing = false;
   }

@@ -70,8 +70,8 @@ export class PcibackFiles {
     }
     const [off, size, mask] = match.slice(2).map((digits) => parseInt(digits, 16)) as [number, number, number];
     if (off > REGISTER_MAX || (size !== 1 && size !== 2 && size !== 4) || (size < 4 && mask >= 2 ** (8 * size))) {
-      throw new KernelError('EINVAL', `"${text.trim()}": the register is 0 to fff, the size 1, 2 or 4, the mask no wider than that`,
-        { text });
+      throw new KernelError('EINVAL',
+        `"${text.trim()}": the register is 0 to fff, the size 1, 2 or 4, the mask no wider than that`, { text });
     }
     this.#seized(match[1] as string, 'ENODEV').virtual.addQuirk(off, size, mask);
   }

@@ -1,0 +1,22 @@
+/** `portcullis xl`: the command line goes to the machine as it is, with the files that it names. */
+
+import { ask } from '../control/client';
+import type { Location } from '../control/location';
+import { readFile } from '../files';
+
+export interface XlContext {
+  readonly out: (text: string) => Promise<void>;
+  readonly err: (text: string) => void;
+  /** The files that a command line of xl names. */
+  readonly xlFiles: (args: readonly string[]) => readonly string[];
+}
+
+/** Resolves with xl's own exit code. */
+export async function runXl(where: Location, args: readonly string[], { out, err, xlFiles }: XlContext): Promise<number> {
+  const files: Record<string, string> = {};
+  for (const file of xlFiles(args)) files[file] = new TextDecoder().decode(readFile(file, 'the file', 'name one that is there'));
+  const { code, stdout, stderr } = await ask(where, 'xl', { args, files }) as { code: number; stdout: string; stderr: string };
+  await out(stdout);
+  err(stderr);
+  return code;
+}
