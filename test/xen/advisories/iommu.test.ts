@@ -2,7 +2,10 @@
 // what must still work. Which guard each stands for is in scripts/mutants-advisories.mjs.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { generateStore } from '../../../src/devices/links/store';
 import type { Engine } from '../../../src/engine/index';
+import { Cell } from '../../../src/lab/cell';
+import { NIC, setupOf } from '../../../src/lab/matrix';
 import type { Domain } from '../../../src/xen/hypervisor/domain';
 import type { Hypervisor } from '../../../src/xen/hypervisor/hypervisor';
 import { IommuDriver } from '../../../src/xen/hypervisor/iommu';
@@ -37,6 +40,30 @@ function dmaRead({ machine, configWrite }: ControlPlane, routing: number, bus: n
   engine.heap.give(scratch, 64);
   return status;
 }
+
+test('XSA-60: what one request of a guest brings about is bounded; the rest is done later', async () => {
+  const frames = 200;
+  const cell = await Cell.create(setupOf('pv-iommu', 'strict'),
+    { name: '64', store: generateStore('64-byte frames', 64, 64, 3), packets: 256 }, { seed: 1, batch: 64, allocator: 'magazine' });
+  const { engine } = cell.machine;
+  const [fn, units] = [cell.machine.functionOf(NIC), (): number => engine.counters().serviceUnits];
+  // a store to a doorbell does none of the work by itself: receive tail, transmit tail, interrupt cause
+  for (const off of [0x2818, 0x3818, 0xc8]) {
+    const before = units();
+    engine.exports.registerWrite(fn, 0, off, 4, engine.exports.registerRead(fn, 0, off, 4), 0);
+    assert.is(units(), before);
+  }
+  cell.machine.link(NIC).offer(frames);
+  let calls = 0;
+  for (let state = 1; state === 1; calls++) {
+    const before = units();
+    state = engine.exports.service(engine.now, 10);
+    // one step more, with the tables that it reads on its way
+    assert.ok(units() - before <= 10 + 24, `${units() - before} units in one call`);
+    assert.ok(calls < 4000);
+  }
+  assert.equal([engine.counters().rxFrames, calls >= frames * 3 / 10], [frames, true]);
+});
 
 test('XSA-78: what the IOMMU has cached of a page is dropped before the page can be another\'s', async () => {
   const { domctl, hypervisor, guest, dma } = await controlPlane();
@@ -185,11 +212,10 @@ test('XSA-321: what is written into a table can be seen before the unit is told 
   const saved = (hypervisor.iommu as IommuDriver).save();
   const driver: IommuDriver = new IommuDriver(watched(machine.engine, () => seen.push(driver.context(EDU)[0])), saved);
   driver.setTables(EDU, guest.slot + 1, 0x123);
-  assert.ok(seen.length >= 2);
-  assert.ok(seen.every((low) => low === 0x123001), `${seen.map((low) => low.toString(16))}`);
+  assert.equal([seen.length >= 2, [...new Set(seen)]], [true, [0x123001]]);
   seen.length = 0;
   driver.block(EDU);
-  assert.ok(seen.length >= 2 && seen.every((low) => low === 0), `${seen.map((low) => low.toString(16))}`);
+  assert.equal([seen.length >= 2, [...new Set(seen)]], [true, [0]]);
 });
 
 test('XSA-346: a page is held until no table leads to it any more', async () => {
