@@ -492,7 +492,7 @@ export class Machine {
 
   /** Everything that can leak, in a form that can be compared: see `difference`. */
   digest(): Digest {
-    return machineDigest(this.engine, this.hypervisor);
+    return machineDigest(this.engine, this.hypervisor, this.#xen);
   }
 
   /**
