@@ -5,6 +5,7 @@ import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '..
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
+import type { DumpFacts } from '../devices/dump/facts';
 import { hostBridge } from '../devices/host-bridge/index';
 import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
@@ -180,10 +181,7 @@ export class Machine {
         irq: (routing) => this.#irqs.get(routing),
       }),
       guest: (domain) => this.guest(domain), forget: (domid) => { this.#guests.delete(domid); },
-      dumped: (routing) => {
-        const dump = this.#functions.get(routing)?.definition.dump;
-        return dump === undefined ? undefined : dump.driver ?? '';
-      },
+      dumped: (routing) => this.#functions.get(routing)?.definition.dump,
     });
   }
 
@@ -514,6 +512,11 @@ export class Machine {
       const read = (off: number, width: 4): { code: number; value: number } => ({ code: 0, value: config.read(off, width) });
       return { routing, name: deviceName(definition.title), config: { size, read } };
     });
+  }
+
+  /** What a device's dump says of it beyond config space; undefined for one that was not made from a dump. */
+  dumpOf(routing: number): DumpFacts | undefined {
+    return this.#functions.get(routing)?.definition.dump;
   }
 
   #all(): Array<{ routing: number; definition: DeviceDefinition; size: number }> {

@@ -415,7 +415,7 @@ export class Hypervisor {
    * channel, and what to write into the function's MSI address and data. With an IOMMU the message is remapped and only
    * this function may send it.
    */
-  mapMsi(domid: number, routing: number): { vector: number; pirq: number; address: number; data: number } {
+  mapMsi(domid: number, routing: number): { vector: number; pirq: number; address: number; data: number; index?: number } {
     const domain = this.domain(domid);
     if (!domain.assigned.has(routing)) {
       throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
@@ -432,10 +432,11 @@ export class Hypervisor {
 
   /** `mapMsi`, and an event channel of the domain bound to it; both go with the device. */
   bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
-    const { vector, pirq, address, data } = this.mapMsi(domid, routing);
+    const { vector, pirq, address, data, index } = this.mapMsi(domid, routing);
     try {
       return { vector, port: this.events.bindPirq(domid, pirq, 0, true), address, data };
     } catch (error) {
+      if (index !== undefined) this.iommu?.releaseInterrupt(index);
       this.pirqs.unmapMessage(vector);
       throw error;
     }

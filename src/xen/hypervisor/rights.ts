@@ -3,6 +3,7 @@
 import { Machine, MapEntry } from '../../../assembly/spec/machine';
 import { BarKind, BarRecord, FrameKind, FunctionRecord, IomemBlock, State, StateSize } from '../../../assembly/spec/state';
 import type { Engine } from '../../engine/index';
+import { PortcullisError } from '../../errors';
 import { CONTROL_DOMAIN, type Domain, type DomainTable } from './domain';
 import { HypercallError } from './errors';
 import type { EventChannels } from './event-channels';
@@ -64,31 +65,34 @@ export class Rights {
       throw new HypercallError('ENOMEM', `domain ${domain.domid} would have ${next.ranges.length} ranges of I/O memory; `
         + `${IomemBlock.LIMIT} are possible`, { domid: domain.domid });
     }
+    this.#publish(domain, next);
     if (allow) domain.iomem.add(firstMfn, last);
     else domain.iomem.remove(firstMfn, last);
-    this.#publish(domain);
   }
 
   /**
    * For the data plane, which asks when I/O memory is granted on: not pages that are mapped for reading only, for a grant
-   * could be mapped for writing.
+   * could be mapped for writing. While the list changes nobody looks at it (XSA-491): throws ENGINE_BUSY when another
+   * thread is in the engine.
    */
-  #publish(domain: Domain): void {
+  #publish(domain: Domain, iomem: RangeSet): void {
     const { engine, messages } = this.#parts;
-    const shown = new RangeSet(domain.iomem.ranges);
+    const shown = new RangeSet(iomem.ranges);
     for (const mfn of messages.readOnlyFrames()) shown.remove(mfn, mfn);
     const block = this.iomemOff(domain);
     const ranges = shown.ranges.slice(0, IomemBlock.LIMIT);
-    ranges.forEach(([low, high], i) => {
-      engine.setWord(block + IomemBlock.RANGES + i * 8, low);
-      engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
+    engine.hold(() => {
+      ranges.forEach(([low, high], i) => {
+        engine.setWord(block + IomemBlock.RANGES + i * 8, low);
+        engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
+      });
+      engine.setWord(block + IomemBlock.COUNT, ranges.length);
     });
-    engine.setWord(block + IomemBlock.COUNT, ranges.length);
   }
 
   /** Which pages are mapped for reading only has changed. */
   refresh(): void {
-    for (const domain of this.#parts.table.domains) this.#publish(domain);
+    for (const domain of this.#parts.table.domains) this.#publish(domain, domain.iomem);
   }
 
   iomemOff(domain: Domain): number {
@@ -99,9 +103,12 @@ export class Rights {
     if (!(count >= 1) || !(first >= 0) || first + count > 0x10000) {
       throw new HypercallError('EINVAL', `ports ${first} to ${first + count - 1} are not within 0 to 65535`, { first, count });
     }
+    if (this.#parts.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0) !== 0) {
+      throw new PortcullisError('ENGINE_BUSY', `another thread is in the engine; the ports of domain ${domain.domid} are as they were, `
+        + 'try again when its call has returned', { domid: domain.domid, first, count });
+    }
     if (allow) domain.ioport.add(first, first + count - 1);
     else domain.ioport.remove(first, first + count - 1);
-    this.#parts.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0);
   }
 
   irq(domain: Domain, irq: number, allow: boolean): void {
@@ -145,8 +152,17 @@ export class Rights {
         + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
     }
     for (let i = 0; i < count; i++) {
-      if (add) this.map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, this.#writable(firstMfn + i, true));
-      else this.unmap(domain, firstGfn + i);
+      if (!add) {
+        this.unmap(domain, firstGfn + i);
+        continue;
+      }
+      try {
+        this.map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, this.#writable(firstMfn + i, true));
+      } catch (error) {
+        // all of it or nothing (XSA-389)
+        for (let done = 0; done < i; done++) this.unmap(domain, firstGfn + done);
+        throw error;
+      }
     }
   }
 
