@@ -14,7 +14,7 @@ export interface PlaceDescription {
   rom?: RomDescription;
   /** Interrupt that its pin leads to, from 16 to 23 (default: by its place). */
   gsi?: number;
-  /** Number of that interrupt in dom0's Linux, from 1 to 255 (default: the same). */
+  /** Number of that interrupt in dom0's Linux, from 1 to 255 (default: the same); xl can give away those up to 23. */
   irq?: number;
   /** Byte 3C of config space as firmware leaves it, from 1 to 255 (default: the interrupt). */
   interruptLine?: number;
