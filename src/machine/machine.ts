@@ -5,6 +5,7 @@ import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '..
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
+import type { DumpFacts } from '../devices/dump/facts';
 import { hostBridge } from '../devices/host-bridge/index';
 import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
@@ -31,6 +32,7 @@ import { MachineClock } from './clock';
 import { type Digest, machineDigest } from './digest';
 import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
+import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { DomainGuest, type GuestDocument } from './guest';
 import { MachinePci } from './host-pci';
 import { parseSize } from './size';
@@ -145,8 +147,9 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    this.#enumerated = enumerate(machinePorts(engine), new Map(description.devices.map(({ routing, place }) => [routing, place])),
-      { ram: description.frames * 4096 });
+    placeByHand(engine, description.devices, this.#functions);
+    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
+    checkPlaced(description.devices, this.#enumerated);
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -453,7 +456,10 @@ export class Machine {
     const { routing } = resolved;
     this.#attach(resolved);
     try {
-      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated, resolved.place));
+      placeDevice(this.engine, resolved, this.functionOf(device.bdf));
+      const found = enumerateAdded(machinePorts(this.engine), routing, this.#enumerated);
+      checkPlaced([resolved], [found]);
+      this.#enumerated.push(found);
     } catch (error) {
       this.#detach(routing);
       throw error;
@@ -486,7 +492,7 @@ export class Machine {
 
   /** Everything that can leak, in a form that can be compared: see `difference`. */
   digest(): Digest {
-    return machineDigest(this.engine, this.hypervisor);
+    return machineDigest(this.engine, this.hypervisor, this.#xen);
   }
 
   /**
@@ -506,6 +512,11 @@ export class Machine {
       const read = (off: number, width: 4): { code: number; value: number } => ({ code: 0, value: config.read(off, width) });
       return { routing, name: deviceName(definition.title), config: { size, read } };
     });
+  }
+
+  /** What a device's dump says of it beyond config space; undefined for one that was not made from a dump. */
+  dumpOf(routing: number): DumpFacts | undefined {
+    return this.#functions.get(routing)?.definition.dump;
   }
 
   #all(): Array<{ routing: number; definition: DeviceDefinition; size: number }> {
