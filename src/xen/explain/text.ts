@@ -36,8 +36,9 @@ function checkLines({ reason, outcome, sentence, remedies }: Check, marks: Reado
 export function explainText(explanation: Explanation, { ascii = false } = {}): string {
   const { question, verdict, decisive, checks } = explanation;
   const width = Math.max(...checks.map(({ reason }) => reason.length));
-  const why = decisive === undefined ? '' : `: ${REASONS[decisive].meaning}`;
-  const answer = verdict === 'allowed' ? 'Yes.' : verdict === 'refused' ? `No${why}.` : `Nothing refuses it, but not all is known${why}?`;
+  const doubt = checks.find(({ outcome }) => outcome === 'unknown')?.sentence;
+  const answer = verdict === 'allowed' ? 'Yes.' : verdict === 'refused' && decisive !== undefined
+    ? `No: ${REASONS[decisive].meaning}.` : `Nothing refuses it, but not all is known: ${doubt}.`;
   const warned = checks.filter(({ outcome }) => outcome === 'warning').length;
   const more = verdict !== 'refused' && warned > 0 ? ` ${warned === 1 ? 'There is a warning' : `There are ${warned} warnings`}.` : '';
   const lines = [questionText(question), ...checks.flatMap((check) => checkLines(check, ascii ? ASCII : MARKS, width)), answer + more];
