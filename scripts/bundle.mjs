@@ -12,13 +12,24 @@ function engineFrom(wasm) {
   };
 }
 
+/** Lets whatever imports a source file have this text instead. */
+function sourceFrom({ file, text }) {
+  const full = path.join(root, file);
+  return {
+    name: 'source',
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, (args) => (args.path === full ? { contents: text, loader: 'ts' } : undefined));
+    },
+  };
+}
+
 /**
- * Bundles `entry` into build/; packages stay imports. With `wasm`, on that engine and beside it. Resolves to
- * { out, errors }, errors being text.
+ * Bundles `entry` into `folder`; packages stay imports. With `wasm`, on that engine; with `source` { file, text }, on
+ * that text of a source file. Resolves to { out, errors }, errors being text.
  */
-export async function bundleForNode(entry, wasm) {
+export async function bundleForNode(entry, { folder = 'build', wasm, source } = {}) {
   const { build, formatMessages } = await import('esbuild');
-  const out = path.posix.join(wasm ? path.dirname(wasm) : 'build', entry.replace(/\.ts$/, '.mjs'));
+  const out = path.posix.join(folder, entry.replace(/\.ts$/, '.mjs'));
   try {
     await build({
       absWorkingDir: root,
@@ -31,7 +42,7 @@ export async function bundleForNode(entry, wasm) {
       packages: 'external',
       sourcemap: true,
       loader: { '.wasm': 'binary' },
-      plugins: wasm ? [engineFrom(wasm)] : [],
+      plugins: [...(wasm ? [engineFrom(wasm)] : []), ...(source ? [sourceFrom(source)] : [])],
       logLevel: 'silent',
     });
     return { out, errors: '' };

@@ -1,4 +1,7 @@
-// The guards that scripts/mutants.mjs takes out, one at a time: where each stands, and the test that must then fail.
+// The guards that scripts/mutants.mjs takes out, one at a time: where each stands, and the test (or tests, by the beginning
+// of their names up to a colon) that must then fail.
+import { ADVISORY_MUTANTS } from './mutants-advisories.mjs';
+
 export const MUTANTS = [
   {
     guard: 'translation', file: 'assembly/dma/dma.ts',
@@ -61,4 +64,52 @@ export const MUTANTS = [
     test: 'test/xen/events/events.test.ts',
     fails: 'a port that Xen keeps is not for the guest to touch, and takes events without it',
   },
+  {
+    guard: 'who gives has it', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (!caller.iomem.has(firstMfn, firstMfn + count - 1)) {', replace: 'if (caller.domid < 0) {',
+    test: 'test/xen/hypervisor/domctl.test.ts', fails: 'checks in their order, with the errno of each',
+  },
+  {
+    guard: 'a device of another guest', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'return owner !== CONTROL_DOMAIN && owner !== DomId.IO;', replace: 'return false;',
+    test: 'test/xen/hypervisor/domctl.test.ts', fails: 'checks in their order',
+  },
+  {
+    guard: 'passthrough without IOMMU', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (hypervisor.unsafePassthrough) return;', replace: 'return;',
+    test: 'test/xen/hypervisor/domctl.test.ts', fails: 'without an IOMMU nothing is given away, unless that is allowed by name',
+  },
+  {
+    guard: 'bound of a GSI', file: 'src/xen/hypervisor/physdev.ts',
+    find: '!Number.isInteger(index) || index < 0 || index >= GSIS', replace: '!Number.isInteger(index)',
+    test: 'test/xen/hypervisor/physdev.test.ts', fails: 'checks, and what they leave',
+  },
+  {
+    guard: 'vector table recorded before', file: 'src/xen/hypervisor/messages.ts',
+    find: 'if (trusted) return {', replace: 'if (trusted || routing >= 0) return {',
+    test: 'test/xen/hypervisor/physdev.test.ts', fails: 'checks, and what they leave',
+  },
+  {
+    guard: 'vector table read-only', file: 'src/xen/hypervisor/rights.ts',
+    find: 'return wanted && !this.#parts.messages.readOnlyFrames().has(mfn);', replace: 'return wanted;',
+    test: 'test/xen/hypervisor/physdev.test.ts',
+    fails: 'a vector table can be read and not written: the mapping is made read-only and nothing is said',
+  },
+  {
+    guard: 'quarantine', file: 'src/xen/hypervisor/devices.ts',
+    find: "domain.domid !== CONTROL_DOMAIN && keep ? 'quarantine' : this.#home()", replace: 'this.#home()',
+    test: 'test/xen/hypervisor/domctl.test.ts', fails: 'owners: dom0, quarantine, guest, and every way between',
+  },
+  {
+    guard: 'fault threshold', file: 'src/xen/hypervisor/faults.ts',
+    find: 'if (entry.count < THRESHOLD) return;', replace: 'if (entry.count >= 0) return;',
+    test: 'test/xen/hypervisor/console.test.ts',
+    fails: 'ten of them, and the device may send nothing more; a pause halves the count; a new owner begins anew',
+  },
+  {
+    guard: 'bounded log', file: 'src/xen/hypervisor/console.ts',
+    find: 'return burst.count <= BURST;', replace: 'return true;',
+    test: 'test/xen/hypervisor/console.test.ts', fails: 'however many there are, the log stays bounded and other lines in it',
+  },
+  ...ADVISORY_MUTANTS,
 ];

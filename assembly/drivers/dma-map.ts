@@ -41,7 +41,8 @@ function pagesOf(va: u32, size: u32): u32 {
 /** Copies between a buffer of the guest and a bounce page, page by page of the buffer. */
 function bounceCopy(b: usize, dom: u32, va: u32, bounceVa: u32, size: u32, toBounce: bool): void {
   for (let done: u32 = 0; done < size;) {
-    const part = min<u32>(size - done, Machine.PAGE_SIZE - ((va + done) & Machine.PAGE_MASK));
+    const within = max<u32>((va + done) & Machine.PAGE_MASK, (bounceVa + done) & Machine.PAGE_MASK);
+    const part = min<u32>(size - done, Machine.PAGE_SIZE - within);
     const buffer = toBounce ? guestReadPtr(b, dom, va + done) : guestPtr(b, dom, va + done);
     const page = guestPtr(b, dom, bounceVa + done);
     if (buffer == 0 || page == 0) return;
@@ -52,12 +53,35 @@ function bounceCopy(b: usize, dom: u32, va: u32, bounceVa: u32, size: u32, toBou
   countBy(b, Counter.BYTES_COPIED, size);
 }
 
+/** Bits of a run of bounce pages. */
+@inline
+function bounceBits(slot: u32, size: u32): u64 {
+  const pages = (size + Machine.PAGE_MASK) >> Machine.PAGE_SHIFT;
+  return (pages >= 64 ? u64.MAX_VALUE : (<u64>1 << pages) - 1) << slot;
+}
+
+/** First of a run of free bounce pages that lie together for the device and for the guest; `number` when there is none. */
+function bounceRun(m: usize, size: u32, number: u32, used: u64): u32 {
+  const pages = (size + Machine.PAGE_MASK) >> Machine.PAGE_SHIFT;
+  for (let slot: u32 = 0; slot + pages <= number; slot++) {
+    if ((used & bounceBits(slot, size)) != 0) continue;
+    const first = m + DmaMap.BOUNCE + (slot << 4);
+    let together: u32 = 1;
+    while (together < pages
+      && load<u64>(first + (together << 4)) == load<u64>(first) + (<u64>together << Machine.PAGE_SHIFT)
+      && load<u32>(first + (together << 4), 8) == load<u32>(first, 8) + (together << Machine.PAGE_SHIFT)) together++;
+    if (together == pages) return slot;
+  }
+  return number;
+}
+
 function bounceMap(b: usize, m: usize, dom: u32, va: u32, size: u32, direction: u32): u64 {
   const used = load<u64>(m, DmaMap.BOUNCE_USED);
   const number = load<u32>(m, DmaMap.BOUNCE_COUNT);
-  const slot = <u32>ctz(~used);
-  if (size > <u32>Machine.PAGE_SIZE || slot >= number) return NO_BUS;
-  store<u64>(m, used | <u64>1 << slot, DmaMap.BOUNCE_USED);
+  if (size > number << Machine.PAGE_SHIFT) return NO_BUS;
+  const slot = size <= <u32>Machine.PAGE_SIZE ? <u32>ctz(~used) : bounceRun(m, size, number, used);
+  if (slot >= number) return NO_BUS;
+  store<u64>(m, used | bounceBits(slot, size), DmaMap.BOUNCE_USED);
   count(b, Counter.BOUNCED);
   const entry = m + DmaMap.BOUNCE + (slot << 4);
   if (direction & DmaDirection.TO_DEVICE) bounceCopy(b, dom, va, load<u32>(entry, 8), size, true);
@@ -189,7 +213,7 @@ export function dmaUnmap(b: usize, m: usize, bus: u64, va: u32, size: u32, direc
     if (slot == 0) return;
     const bounceVa = load<u32>(m + DmaMap.BOUNCE + (slot - 1 << 4), 8);
     if (direction & DmaDirection.FROM_DEVICE) bounceCopy(b, dom, va, bounceVa, size, false);
-    store<u64>(m, load<u64>(m, DmaMap.BOUNCE_USED) & ~(<u64>1 << (slot - 1)), DmaMap.BOUNCE_USED);
+    store<u64>(m, load<u64>(m, DmaMap.BOUNCE_USED) & ~bounceBits(slot - 1, size), DmaMap.BOUNCE_USED);
     return;
   }
   const pages = pagesOf(va, size);

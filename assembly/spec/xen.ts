@@ -24,6 +24,36 @@ export const enum Evtchn {
   WILL_SHARE = 1,
 }
 
+/** XENMEM_* (public/memory.h). */
+export const enum MemoryOp {
+  EXCHANGE = 11,
+}
+
+/** Numbers of domctl (public/domctl.h). */
+export const enum DomctlOp {
+  DESTROYDOMAIN = 2,
+  PAUSEDOMAIN = 3,
+  UNPAUSEDOMAIN = 4,
+  IRQ_PERMISSION = 19,
+  IOMEM_PERMISSION = 20,
+  IOPORT_PERMISSION = 21,
+  ASSIGN_DEVICE = 37,
+  MEMORY_MAPPING = 39,
+  IOPORT_MAPPING = 40,
+  TEST_ASSIGN_DEVICE = 45,
+  DEASSIGN_DEVICE = 47,
+}
+
+/** struct xen_domctl. */
+export const enum DomctlArg {
+  SIZE = 144,
+  VERSION = 4,
+  DOMAIN = 8,
+  UNION = 16,
+  /** XEN_DOMCTL_INTERFACE_VERSION of Xen 4.17. */
+  INTERFACE_VERSION = 0x15,
+}
+
 /** VIRQ_* (public/xen.h). */
 export const enum Virq {
   DOM_EXC = 3,

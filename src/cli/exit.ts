@@ -33,7 +33,7 @@ export function usage(message: string): CommandError {
 /** Codes of the library that do not stem from what the user gave; every other does. */
 const FAILED = [
   'DRIVER_PROBE', 'DRIVER_TIMEOUT', 'DMA_MAP', 'GUEST_MEMORY', 'IOMMU_QUEUE', 'IOMMU_SETUP', 'NO_FRAME', 'NO_FRAMES',
-  'NO_INTERRUPT_ENTRY', 'NO_TABLE_FRAME', 'STATE_FULL',
+  'NO_TABLE_FRAME', 'STATE_FULL',
 ];
 const BUGS = ['COST_BAD_COUNTS', 'REPORT_NOT_FINITE', 'NO_BAR'];
 const BY_CODE: ReadonlyMap<string, ExitCode> = new Map<string, ExitCode>([

@@ -29,6 +29,11 @@ export interface Guest {
   freePages(va: number, count: number): void;
   /** One page whose machine address lies at or below `mask`. */
   allocPageBelow(mask: number): number;
+  /**
+   * `count` pages (at most 512) that lie together for a device too, at or below `mask`, by XENMEM_exchange where need be;
+   * undefined when there are none.
+   */
+  allocContiguous(count: number, mask: number): number | undefined;
   /** Machine address of a byte of the guest's memory: what a PV guest reads out of its P2M. */
   machineAddress(va: number): number;
   /** Maps I/O memory at a free guest address; throws EPERM without the right. */
@@ -75,6 +80,7 @@ const AGED_PAGES = 65536;
 /** dma_map and dma_unmap of one device in one guest. */
 export class DmaMapper {
   readonly off: number;
+  readonly #guest: Guest;
   readonly #engine: Engine;
   readonly #lazy: boolean;
   #released = false;
@@ -82,6 +88,7 @@ export class DmaMapper {
   /** With `{ off }` of one that there was when a snapshot was taken: goes on with it. */
   constructor(guest: Guest, options: DmaOptions | DmaDocument) {
     const { engine } = guest;
+    this.#guest = guest;
     this.#engine = engine;
     if ('off' in options) {
       this.off = options.off;
@@ -100,8 +107,10 @@ export class DmaMapper {
     // below 4 GiB first, as Linux does for PCI
     set(DmaMap.LIMIT, Math.min(IOVA_LIMIT, Math.floor((options.mask + 1) / 4096)));
     const bounce = Math.min(options.bouncePages ?? 0, DmaMap.BOUNCE_MAX);
+    // together, for buffers of several pages; one by one they serve for those within a page
+    const together = bounce > 1 ? guest.allocContiguous(bounce, options.mask) : undefined;
     for (let i = 0; i < bounce; i++) {
-      const va = guest.allocPageBelow(options.mask);
+      const va = together === undefined ? guest.allocPageBelow(options.mask) : together + i * 4096;
       const entry = this.off + DmaMap.BOUNCE + i * 16;
       engine.setWord64(entry, guest.machineAddress(va));
       engine.setWord(entry + 8, va);
@@ -158,6 +167,9 @@ export class DmaMapper {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    for (let i = 0; i < this.#engine.word(this.off + DmaMap.BOUNCE_COUNT); i++) {
+      this.#guest.freePages(this.#engine.word(this.off + DmaMap.BOUNCE + i * 16 + 8), 1);
+    }
     this.#engine.heap.give(this.off, DmaMap.SIZE);
   }
 

@@ -3,7 +3,7 @@ import { Pci, PciBar } from '../../assembly/spec/pci';
 import type { DeviceDefinition } from '../devices/definition';
 import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
-import { DEFAULT_RESOURCES, type GivenPlace } from '../pci/enumerate';
+import { DEFAULT_RESOURCES } from '../pci/enumerate';
 import { parseSize } from './size';
 
 /** Fields of a device in a description. */
@@ -26,7 +26,11 @@ export interface RomDescription {
   address?: string;
 }
 
-export interface ResolvedPlace extends GivenPlace {
+export interface ResolvedPlace {
+  /** Address of each BAR, by number. */
+  readonly bars: ReadonlyMap<number, number>;
+  readonly rom: number | undefined;
+  readonly interruptLine: number | undefined;
   /** Bytes of the expansion ROM. */
   readonly romSize: number | undefined;
   readonly gsi: number | undefined;

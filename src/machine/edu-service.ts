@@ -2,11 +2,13 @@ import { DmaDirection } from '../../assembly/spec/driver';
 import { Edu } from '../../assembly/spec/edu';
 import { EduDriver } from '../drivers/edu';
 import type { Task } from '../xen/schedule/scheduler';
-import type { ServiceParts } from './nic-service';
+import { type ServiceParts, orPrint } from './nic-service';
 
 /** Rounds that it does when it comes up. */
 const ROUNDS = 4;
 const PAGE = 4096;
+/** The device reaches 256 MiB; a page beyond goes through one below. */
+const BOUNCE = 1;
 /** The device takes 100 ms for DMA; what has not come by then does not come. */
 const PATIENCE_NS = 1e9;
 
@@ -24,9 +26,9 @@ export class EduService {
   constructor(parts: ServiceParts) {
     this.#parts = parts;
     const { kernel, guest, routing, name } = parts;
-    this.#driver = new EduDriver(guest, routing, { mode: 'direct' });
+    this.#driver = new EduDriver(guest, routing, { mode: 'direct', bouncePages: BOUNCE });
     kernel.onEvent(this.#driver.port, () => { this.#due = true; });
-    kernel.scheduler.spawn(`edu ${name}`, kernel.domid, this.#run());
+    kernel.scheduler.spawn(`edu ${name}`, kernel.domid, orPrint(kernel, name, this.#run()));
   }
 
   /** What the device has interrupted for, 0 when it has not. */

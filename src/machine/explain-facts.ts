@@ -1,229 +1,158 @@
-/** What `explain` has to know, gathered from a machine's control plane at the moment of the question. */
-
-import { Msi, Msix, Pci, PciBridge, PciCap, PciExp, Pm } from '../../assembly/spec/pci';
+// What `explain` has to know, out of the control plane as it is at the moment.
+import { DomId } from '../../assembly/spec/machine';
+import { Msi, Msix, Pci, PciBridge, PciCap, Pm } from '../../assembly/spec/pci';
 import type { DumpFacts } from '../devices/dump/facts';
 import { type FoundCapability, capabilitiesIn } from '../pci/capability-list';
-import { bdfOf, formatBdf, parseBdf } from '../pci/bdf';
+import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import type { PciCore } from '../xen/dom0/pci-core';
-import type { HostFunction, HostPci, PciDevice } from '../xen/dom0/types';
-import type { BarFacts, DeviceFacts, DomainFacts, ExplainFacts, Known, PciEnds } from '../xen/explain/types';
+import type { HostPci, PciDevice } from '../xen/dom0/types';
+import type { DeviceFacts, DomainFacts, ExplainFacts, FieldFacts, Known, PciEnds } from '../xen/explain/types';
 import type { Domain } from '../xen/hypervisor/domain';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 import type { PcibackStub } from '../xen/pciback/stub';
-import { devicePath, libxlPath, pciBackend, pciFrontend } from '../xen/toolstack/paths';
-import type { Xenstored } from '../xen/xenstore/daemon';
 import { XenstoreClient } from '../xen/xenstore/client';
+import type { Xenstored } from '../xen/xenstore/daemon';
+import { type Isolation, type Looked, isolationOf } from './isolation';
 
-export interface FactSources {
-  readonly core: PciCore;
-  readonly pci: HostPci;
+export interface ExplainParts {
   readonly hypervisor: Hypervisor;
   readonly store: Xenstored;
-  /** Undefined where the first domain has no pciback of Linux. */
+  readonly pci: HostPci;
+  readonly core: PciCore;
+  /** The first domain's pciback; undefined when it is not loaded. */
   readonly stub: PcibackStub | undefined;
-  /** Whether a domain's kernel has a front end for PCI. */
-  hasPcifront(domid: number): boolean;
-  /** Of a device that was made from a dump. */
-  dumpOf(routing: number): DumpFacts | undefined;
+  /** What a dump says of a function, and what it does not; undefined for one with a model. */
+  dumped(routing: number): DumpFacts | undefined;
+  /** Whether the domain's kernel has a front end for PCI, or is yet to be started. */
+  pcifront(domid: number): boolean;
 }
 
-/** Access control services: their registers, and those that together send all DMA up to the unit (PCI Express 6.0 §7.7.11). */
-const ACS = { id: 0x000d, control: 6, redirecting: 0x1c } as const;
-/** Type of a PCI Express function that leads to conventional PCI. */
-const TYPE_PCI_BRIDGE = 0x7;
+/** BAR 0 to 5 and the ROM. */
+const RESOURCES = 7;
+const IO = 0x100;
 const BRIDGE_CLASS = 0x06;
-/** Slots of the virtual bus. */
 const SLOTS = 32;
-const ROM = 6;
-const FIRST_DOMAIN = 0;
-/** Devices that a back end's directory lists at most, for who reads it. */
-const LISTED = 256;
+/** Ways of DMA that reach whatever memory there is. */
+const OPEN: readonly string[] = ['none', 'pass-through', 'all-frames'];
+const CONTROL_FIELDS = ['MSI Control', 'MSI-X Control'];
 
-export function explainFacts(sources: FactSources): ExplainFacts {
-  const { core, hypervisor } = sources;
-  const client = new XenstoreClient(sources.store);
-  try {
-    const read = (path: string): string | undefined => client.readIfThere(path);
-    const functions = core.devices.map((device) => new Examined(device, sources));
-    const devices = functions.map((one) => one.facts(functions, promise(read, one.bdf)));
-    const domains = hypervisor.domains.map((domain) => domainFacts(domain, sources, read));
+/** Config space of a function, as far as it answers. */
+function bytesOf(pci: HostPci, routing: number): Uint8Array {
+  const bytes = new Uint8Array(pci.configSize(routing));
+  const view = new DataView(bytes.buffer);
+  const config = pci.config(routing);
+  for (let off = 0; off < bytes.length; off += 4) view.setUint32(off, config.read(off, 4), true);
+  return bytes;
+}
+
+function look(parts: ExplainParts): Looked[] {
+  const { core, pci } = parts;
+  const parents = new Map(core.devices.map(({ routing, host }) => [routing, host.parent]));
+  return core.devices.map((device) => {
+    const bytes = bytesOf(pci, device.routing);
+    const view = new DataView(bytes.buffer);
+    const above: number[] = [];
+    for (let up = device.host.parent; up !== undefined && !above.includes(up); up = parents.get(up)) above.push(up);
     return {
-      iommu: hypervisor.iommu !== undefined, unsafePassthrough: hypervisor.unsafePassthrough,
-      interruptRemapping: hypervisor.iommu !== undefined && hypervisor.options.interruptRemapping,
-      devices,
-      domain: (name) => domains.find((one) => one.name === name || String(one.domid) === String(name)),
+      device, view, above, capabilities: capabilitiesIn(bytes), dump: parts.dumped(device.routing),
+      bridge: (view.getUint8(Pci.HEADER_TYPE) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT || view.getUint8(Pci.CLASS) === BRIDGE_CLASS,
     };
-  } finally {
-    client.close();
-  }
+  });
 }
 
-type Read = (path: string) => string | undefined;
+const nameOf = (routing: number): string => formatBdf(bdfOf(routing));
+const capabilityAt = ({ capabilities }: Looked, id: PciCap): number =>
+  capabilities.find((one) => one.id === id && one.version === undefined)?.off ?? 0;
 
-/** The domain to which the toolstack has promised a device. */
-function promise(read: Read, bdf: string): number | undefined {
-  const text = read(devicePath(parseBdf(bdf), 'domid'));
-  return text === undefined ? undefined : Number(text);
-}
-
-/** A function with what its config space says. */
-class Examined {
-  readonly bdf: string;
-  readonly routing: number;
-  readonly bridge: boolean;
-  readonly #device: PciDevice;
-  readonly #sources: FactSources;
-  readonly #bytes: DataView;
-  readonly #capabilities: readonly FoundCapability[];
-  readonly #dump: DumpFacts | undefined;
-
-  constructor(device: PciDevice, sources: FactSources) {
-    this.#device = device;
-    this.#sources = sources;
-    this.routing = device.routing;
-    this.bdf = formatBdf(bdfOf(device.routing));
-    this.#dump = sources.dumpOf(device.routing);
-    const config = sources.pci.config(device.routing);
-    const bytes = new DataView(new ArrayBuffer(sources.pci.configSize(device.routing)));
-    for (let off = 0; off < bytes.byteLength; off += 4) bytes.setUint32(off, config.read(off, 4), true);
-    this.#bytes = bytes;
-    this.#capabilities = capabilitiesIn(new Uint8Array(bytes.buffer));
-    this.bridge = (bytes.getUint8(Pci.HEADER_TYPE) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT
-      || bytes.getUint8(Pci.CLASS) === BRIDGE_CLASS;
-  }
-
-  get #host(): HostFunction {
-    return this.#device.host;
-  }
-
-  #capability(id: number, extended = false): number | undefined {
-    return this.#capabilities.find((one) => one.id === id && (one.version !== undefined) === extended)?.off;
-  }
-
-  /** Those that lead to it, nearest first. */
-  #above(all: readonly Examined[]): Examined[] {
-    const found: Examined[] = [];
-    for (let up = this.#parent(all); up !== undefined && !found.includes(up); up = up.#parent(all)) found.push(up);
-    return found;
-  }
-
-  #parent(all: readonly Examined[]): Examined | undefined {
-    return all.find(({ routing }) => routing === this.#host.parent);
-  }
-
-  /** A bus behind it has no requester ids of its own. */
-  get #conventional(): boolean {
-    const express = this.#capability(PciCap.EXP);
-    if (express === undefined) return true;
-    return ((this.#bytes.getUint16(express + PciExp.FLAGS, true) >> PciExp.FLAGS_TYPE_SHIFT) & 0xf) === TYPE_PCI_BRIDGE;
-  }
-
-  get #redirects(): boolean {
-    const acs = this.#capability(ACS.id, true);
-    return acs !== undefined && (this.#bytes.getUint16(acs + ACS.control, true) & ACS.redirecting) === ACS.redirecting;
-  }
-
-  facts(all: readonly Examined[], promisedTo: number | undefined): DeviceFacts {
-    const above = this.#above(all);
-    const seized = this.#sources.stub?.find(this.routing);
-    const unknownLists = this.#dump?.capabilitiesUnknown ?? false;
-    const known = <T>(value: T): Known<T> => (unknownLists ? 'unknown' : value);
-    return {
-      bdf: this.bdf, bridge: this.bridge, bridges: above.map(({ bdf }) => bdf), driver: this.#device.driver,
-      owner: this.#owner(), promisedTo, bars: this.#bars(),
-      gsi: this.#line(), resettable: known(this.#host.resettable),
-      // The machine's firmware reserves none; what that of another machine does is in no dump.
-      reserved: this.#dump === undefined ? [] : 'unknown',
-      aliases: this.#behindOf(all, above, (bridge) => bridge.#conventional),
-      peers: this.#behindOf(all, above, (bridge) => !bridge.#conventional && !bridge.#redirects),
-      capabilities: known(this.#capabilities), msix: known(this.#msix()), msi: known(this.#msi()),
-      command: this.#bytes.getUint16(Pci.COMMAND, true), powered: known(this.#powered()),
-      permissive: seized?.permissive ?? false, interruptControl: seized?.interruptControl ?? false,
-      fields: seized?.fields.map(({ name, off, size, write }) => ({
-        name, off, size, writable: write !== undefined, interruptControl: this.#isInterruptControl(off),
-      })),
-    };
-  }
-
-  /** The host bridge is no device of the hypervisor's. */
-  #owner(): number {
-    const { hypervisor } = this.#sources;
-    return hypervisor.devices.slotOf(this.routing) === undefined ? FIRST_DOMAIN : hypervisor.ownerOf(this.routing);
-  }
-
-  /** The other devices behind the highest bridge of a kind that leads to it; unknown where a dump does not tell the kind. */
-  #behindOf(all: readonly Examined[], above: readonly Examined[], isKind: (bridge: Examined) => boolean): Known<readonly string[]> {
-    if (above.some((bridge) => bridge.#dump?.extendedUnknown === true)) return 'unknown';
-    const highest = above.filter(isKind).at(-1);
-    if (highest === undefined) return [];
-    return all.filter((one) => one !== this && !one.bridge && one.#above(all).includes(highest)).map(({ bdf }) => bdf);
-  }
-
-  #bars(): BarFacts[] {
-    return this.#host.resources.slice(0, ROM + 1).flatMap(({ start, end, flags }, index) => {
-      if (end === 0) return [];
-      const size = this.#dump?.unknownSizes.includes(index) === true ? 'unknown' : end - start + 1;
-      return [{ index, io: (flags & 0x100) !== 0, address: start, size }];
-    });
-  }
-
-  #line(): Known<number | undefined> {
-    if (this.#host.gsi === 0) return undefined;
-    return this.#dump === undefined ? this.#host.gsi : 'unknown';
-  }
-
-  #msix(): { enabled: boolean; masked: boolean } | undefined {
-    const off = this.#capability(PciCap.MSIX);
-    if (off === undefined) return undefined;
-    const control = this.#bytes.getUint16(off + Msix.CONTROL, true);
-    return { enabled: (control & Msix.CONTROL_ENABLE) !== 0, masked: (control & Msix.CONTROL_FUNCTION_MASK) !== 0 };
-  }
-
-  #msi(): { enabled: boolean } | undefined {
-    const off = this.#capability(PciCap.MSI);
-    if (off === undefined) return undefined;
-    return { enabled: (this.#bytes.getUint16(off + Msi.CONTROL, true) & Msi.CONTROL_ENABLE) !== 0 };
-  }
-
-  #powered(): boolean {
-    const off = this.#capability(PciCap.PM);
-    return off === undefined || (this.#bytes.getUint16(off + Pm.PMCSR, true) & Pm.PMCSR_STATE_MASK) === 0;
-  }
-
-  /** The control words of MSI and MSI-X; INTx has its bit in the command register, whose other bits are the guest's. */
-  #isInterruptControl(off: number): boolean {
-    const [msi, msix] = [this.#capability(PciCap.MSI), this.#capability(PciCap.MSIX)];
-    return (msi !== undefined && off === msi + Msi.CONTROL) || (msix !== undefined && off === msix + Msix.CONTROL);
-  }
-}
-
-function domainFacts(domain: Domain, { hasPcifront, stub }: FactSources, read: Read): DomainFacts {
-  const { domid, name, iomem, ioport, irq } = domain;
+function messagesOf(looked: Looked): Pick<DeviceFacts, 'msi' | 'msix' | 'powered'> {
+  const control = (id: PciCap): number | undefined => {
+    const at = capabilityAt(looked, id);
+    return at === 0 ? undefined : looked.view.getUint16(at + Msi.CONTROL, true);
+  };
+  const [msi, msix, pm] = [control(PciCap.MSI), control(PciCap.MSIX), capabilityAt(looked, PciCap.PM)];
   return {
-    domid, name, kind: kindOf(domain, read(`${libxlPath(domid)}/type`)), iommu: domain.iommu || domid === FIRST_DOMAIN, pcifront: hasPcifront(domid),
-    relaxed: false, pci: endsOf(domid, stub, read),
+    msi: msi === undefined ? undefined : { enabled: (msi & Msi.CONTROL_ENABLE) !== 0 },
+    msix: msix === undefined ? undefined
+      : { enabled: (msix & Msix.CONTROL_ENABLE) !== 0, masked: (msix & Msix.CONTROL_FUNCTION_MASK) !== 0 },
+    powered: pm === 0 || (looked.view.getUint16(pm + Pm.PMCSR, true) & Pm.PMCSR_STATE_MASK) === 0,
+  };
+}
+
+/** Of a dump, the file tells the line when the kernel's number is that of the pin's line here. */
+function gsiOf({ device, dump }: Looked): Known<number | undefined> {
+  const { gsi } = device.host;
+  if (gsi === 0) return undefined;
+  return dump === undefined || dump.irq === gsi ? gsi : 'unknown';
+}
+
+function fieldsOf(stub: PcibackStub | undefined, routing: number): Pick<DeviceFacts, 'fields' | 'permissive' | 'interruptControl'> {
+  const seized = stub?.find(routing);
+  const fields = seized?.fields.map(({ name, off, size, write }): FieldFacts =>
+    ({ name, off, size, writable: write !== undefined, interruptControl: CONTROL_FIELDS.includes(name) }));
+  return { fields, permissive: seized?.permissive ?? false, interruptControl: seized?.interruptControl ?? false };
+}
+
+function deviceFacts(parts: ExplainParts, store: XenstoreClient, looked: Looked, isolation: Isolation): DeviceFacts {
+  const { device, view, bridge, above, dump, capabilities } = looked;
+  const { routing, name, host, driver } = device;
+  const hidden = dump?.capabilitiesUnknown === true;
+  const { msi, msix, powered } = messagesOf(looked);
+  const promised = store.readIfThere(`/libxl/pci/${name.replace(/[:.]/g, '-')}/domid`);
+  return {
+    bdf: name, bridge, bridges: above.map(nameOf), driver,
+    // the host bridge is the board's, and so the first domain's
+    owner: parts.hypervisor.devices.slotOf(routing) === undefined ? 0 : parts.hypervisor.ownerOf(routing), promisedTo: promised === undefined ? undefined : Number(promised),
+    bars: host.resources.slice(0, RESOURCES).flatMap(({ start, end, flags }, index) => (end === 0 ? [] : [{
+      index, io: (flags & IO) !== 0, address: start, size: dump?.unknownSizes.includes(index) ? 'unknown' as const : end - start + 1,
+    }])),
+    gsi: gsiOf(looked),
+    resettable: hidden && !host.resettable ? 'unknown' : host.resettable,
+    reserved: dump === undefined ? [] : 'unknown',
+    ...isolation, capabilities: hidden ? 'unknown' : capabilities,
+    msi: hidden ? 'unknown' : msi, msix: hidden ? 'unknown' : msix, powered: hidden ? 'unknown' : powered,
+    command: view.getUint16(Pci.COMMAND, true), ...fieldsOf(parts.stub, routing),
+  };
+}
+
+function endsOf(store: XenstoreClient, domid: number, passthrough: boolean): PciEnds | undefined {
+  const [back, front] = [`/local/domain/0/backend/pci/${domid}/0`, `/local/domain/${domid}/device/pci/0`];
+  const state = store.readIfThere(`${back}/state`);
+  if (state === undefined) return undefined;
+  const count = Number(store.readIfThere(`${back}/num_devs`) ?? 0);
+  const devices = Array.from({ length: count }, (_, index) => store.readIfThere(`${back}/dev-${index}`)).filter((one) => one !== undefined);
+  // functions of one device share a slot
+  const slots = new Set(devices.map((one) => routingId(parseBdf(one)) >> 3)).size;
+  return {
+    frontState: Number(store.readIfThere(`${front}/state`) ?? 0), backState: Number(state), magic: store.readIfThere(`${front}/magic`),
+    freeSlots: passthrough ? undefined : SLOTS - slots, devices,
+  };
+}
+
+function domainFacts({ stub, pcifront }: ExplainParts, store: XenstoreClient, domain: Domain): DomainFacts {
+  const { domid, name, kind, iommu, iomem, ioport, irq, io, p2m } = domain;
+  return {
+    domid, name, kind: kind === 'hvm' ? 'hvm' : 'pv', iommu, pcifront: pcifront(domid), relaxed: false,
+    pci: endsOf(store, domid, stub?.passthrough ?? false),
     mayMap: (first, count) => iomem.has(first, first + count - 1),
     mayUsePorts: (first, count) => ioport.has(first, first + count - 1),
     mayUseInterrupt: (gsi) => irq.has(gsi, gsi),
+    dmaReaches: (mfn) => (io === undefined ? false : OPEN.includes(io.translation) || p2m.includes(mfn)),
   };
 }
 
-/** A PVH domain is the hypervisor's as an HVM one is; the toolstack knows. */
-function kindOf({ kind }: Domain, type: string | undefined): DomainFacts['kind'] {
-  if (type === 'pvh') return 'pvh';
-  return kind === 'hvm' ? 'hvm' : 'pv';
-}
-
-function endsOf(domid: number, stub: PcibackStub | undefined, read: Read): PciEnds | undefined {
-  const [back, front] = [pciBackend(domid), pciFrontend(domid)];
-  const count = read(`${back}/num_devs`);
-  if (count === undefined) return undefined;
-  const indices = Array.from({ length: Math.min(Number(count) || 0, LISTED) }, (_, index) => index);
-  const slots = new Set(indices.flatMap((index) => read(`${back}/vdev-${index}`)?.replace(/\.[0-9a-f]+$/, '') ?? []));
-  return {
-    frontState: Number(read(`${front}/state`) ?? 0), backState: Number(read(`${back}/state`) ?? 0), magic: read(`${front}/magic`),
-    freeSlots: stub?.passthrough === true ? undefined : SLOTS - slots.size,
-    devices: indices.flatMap((index) => read(`${back}/dev-${index}`) ?? []),
+/** The facts of this moment. */
+export function explainFacts(parts: ExplainParts): ExplainFacts {
+  const { hypervisor } = parts;
+  const store = new XenstoreClient(parts.store, 0);
+  const looked = look(parts);
+  const domains = hypervisor.domains.filter(({ domid }) => domid < DomId.SELF).map((domain) => domainFacts(parts, store, domain));
+  const facts: ExplainFacts = {
+    iommu: hypervisor.iommu !== undefined,
+    interruptRemapping: hypervisor.iommu !== undefined && hypervisor.options.interruptRemapping,
+    unsafePassthrough: hypervisor.unsafePassthrough,
+    devices: looked.map((one) => deviceFacts(parts, store, one, isolationOf(one, looked))),
+    domain: (name) => domains.find((one) => one.name === name) ?? domains.find(({ domid }) => String(domid) === String(name)),
   };
+  store.close();
+  return facts;
 }
-

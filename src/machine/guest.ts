@@ -119,6 +119,33 @@ export class DomainGuest implements Guest {
     return this.domain.kind === 'native' ? page - (this.domain.p2m[0] as number) : page;
   }
 
+  allocContiguous(count: number, mask: number): number | undefined {
+    const { domain } = this;
+    const before = this.#next;
+    const pages = 2 ** Math.ceil(Math.log2(count));
+    let va: number;
+    try {
+      va = this.allocPages(domain.kind === 'pv' ? pages : count);
+    } catch (error) {
+      if (!(error instanceof PortcullisError) || error.code !== 'GUEST_MEMORY') throw error;
+      this.#next = before;
+      return undefined;
+    }
+    const address = (i: number): number => this.machineAddress(va + i * PAGE);
+    const together = (): boolean => address(count - 1) + PAGE - 1 <= mask
+      && Array.from({ length: count }, (_, i) => address(i) === address(0) + i * PAGE).every(Boolean);
+    if (together()) return va;
+    if (domain.kind === 'pv') {
+      const frames = Array.from({ length: pages }, (_, i) => address(i) / PAGE);
+      const { error } = this.#hypervisor.exchange(domain.domid, {
+        frames, order: 0, pages: [va / PAGE], newOrder: Math.log2(pages), addressBits: Math.floor(Math.log2(mask + 1)),
+      });
+      if (error === undefined) return va;
+    }
+    this.#next = before;
+    return undefined;
+  }
+
   /** Guest page number of each page is known: the domain's own P2M. */
   machineAddress(va: number): number {
     const mfn = this.domain.p2m[this.#pfnOf(va)];

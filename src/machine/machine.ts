@@ -32,6 +32,7 @@ import { MachineClock } from './clock';
 import { type Digest, machineDigest } from './digest';
 import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
+import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { DomainGuest, type GuestDocument } from './guest';
 import { MachinePci } from './host-pci';
 import { parseSize } from './size';
@@ -146,8 +147,9 @@ export class Machine {
     }
     const besides = [...this.#functions.keys()].some((routing) => routing < 8);
     this.#hostBridge = attach(engine, hostBridge, 0, { multiFunction: besides });
-    this.#enumerated = enumerate(machinePorts(engine), new Map(description.devices.map(({ routing, place }) => [routing, place])),
-      { ram: description.frames * 4096 });
+    placeByHand(engine, description.devices, this.#functions);
+    this.#enumerated = enumerate(machinePorts(engine), { ram: description.frames * 4096 });
+    checkPlaced(description.devices, this.#enumerated);
     this.hypervisor = new Hypervisor(engine, {
       iommu: description.iommu, seed: description.seed, scattered: !description.native,
     });
@@ -179,10 +181,7 @@ export class Machine {
         irq: (routing) => this.#irqs.get(routing),
       }),
       guest: (domain) => this.guest(domain), forget: (domid) => { this.#guests.delete(domid); },
-      dumped: (routing) => {
-        const dump = this.#functions.get(routing)?.definition.dump;
-        return dump === undefined ? undefined : dump.driver ?? '';
-      },
+      dumped: (routing) => this.#functions.get(routing)?.definition.dump,
     });
   }
 
@@ -457,7 +456,10 @@ export class Machine {
     const { routing } = resolved;
     this.#attach(resolved);
     try {
-      this.#enumerated.push(enumerateAdded(machinePorts(this.engine), routing, this.#enumerated, resolved.place));
+      placeDevice(this.engine, resolved, this.functionOf(device.bdf));
+      const found = enumerateAdded(machinePorts(this.engine), routing, this.#enumerated);
+      checkPlaced([resolved], [found]);
+      this.#enumerated.push(found);
     } catch (error) {
       this.#detach(routing);
       throw error;
@@ -490,7 +492,7 @@ export class Machine {
 
   /** Everything that can leak, in a form that can be compared: see `difference`. */
   digest(): Digest {
-    return machineDigest(this.engine, this.hypervisor);
+    return machineDigest(this.engine, this.hypervisor, this.#xen);
   }
 
   /**

@@ -1,7 +1,9 @@
+import type { DumpFacts } from '../devices/dump/facts';
 import { PciCore } from '../xen/dom0/pci-core';
 import { showPci } from '../xen/dom0/pci-sysfs';
 import { SysfsTree } from '../xen/dom0/sysfs-tree';
 import type { HostPci, PciDevice, Sysfs } from '../xen/dom0/types';
+import type { ExplainFacts } from '../xen/explain/types';
 import type { Domain } from '../xen/hypervisor/domain';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 import { Physdev } from '../xen/hypervisor/physdev';
@@ -20,6 +22,7 @@ import { Xenstored } from '../xen/xenstore/daemon';
 import type { MachineClock } from './clock';
 import type { ResolvedDescription } from './description';
 import { Dom0Drivers } from './dom0-drivers';
+import { explainFacts } from './explain-facts';
 import type { DomainGuest } from './guest';
 import type { GuestKernel } from './guest-kernel';
 import { HostAccess } from './host-access';
@@ -36,8 +39,8 @@ export interface XenParts {
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest;
   forget(domid: number): void;
-  /** Driver of a dumped device where the dump was made, '' for none; undefined for a device with a model. */
-  dumped(routing: number): string | undefined;
+  /** What a dump says of a device; undefined for one with a model. */
+  dumped(routing: number): DumpFacts | undefined;
 }
 
 /**
@@ -59,10 +62,12 @@ export class XenSystem {
   readonly #tree = new SysfsTree();
   readonly #lines: InterruptLines;
   readonly #drivers: Dom0Drivers;
+  readonly #dumped: XenParts['dumped'];
 
   /** Boots. Throws what Xen or pciback finds wrong with their parameters. */
   constructor(parts: XenParts) {
-    const { hypervisor, dom0, clock, pci, description, dumped } = parts;
+    const { hypervisor, dom0, clock, pci, description } = parts;
+    this.#dumped = (routing) => parts.dumped(routing);
     this.hypervisor = hypervisor;
     this.pci = pci;
     hypervisor.bootDom0Devices({ commandLine: description.xen, unsafePassthrough: description.allowUnsafePassthrough });
@@ -81,7 +86,11 @@ export class XenSystem {
     const guest = parts.guest(dom0);
     guest.pci = new HostAccess({ kernel: this.kernel, core: this.core, physdev, irqs });
     this.#drivers = new Dom0Drivers({
-      core: this.core, dumped,
+      core: this.core,
+      dumped: (routing) => {
+        const dump = parts.dumped(routing);
+        return dump === undefined ? undefined : dump.driver ?? '';
+      },
       service: ({ routing, name }: PciDevice): ServiceParts => ({ kernel: this.kernel, lines: this.#lines, guest, routing, name }),
     });
     this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget });
@@ -137,6 +146,16 @@ export class XenSystem {
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined {
     return this.guestKernel(domid)?.front;
+  }
+
+  /** What `explain` knows at this moment. */
+  explainFacts(): ExplainFacts {
+    const { hypervisor, store, pci, core, stub } = this;
+    return explainFacts({
+      hypervisor, store, pci, core, stub, dumped: this.#dumped,
+      // one that has not been started will have its front end
+      pcifront: (domid) => domid === 0 || this.guestKernel(domid) === undefined || this.pcifront(domid) !== undefined,
+    });
   }
 
   /** What the first domain's own driver has done with a network card; undefined when it has none. */

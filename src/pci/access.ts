@@ -60,13 +60,6 @@ export interface BarSize {
   address: number;
 }
 
-export interface RomSize {
-  /** Bytes. */
-  size: number;
-  /** Where the register points now. */
-  address: number;
-}
-
 /** Whether the function has a type 1 header. */
 export function isBridge(config: ConfigAccess): boolean {
   return (config.read(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
@@ -112,12 +105,19 @@ export function sizeBars(config: ConfigAccess): BarSize[] {
   return found;
 }
 
+/** Number of the expansion ROM among the BARs, as Linux has it. */
+export const ROM_INDEX = 6;
+
 /** The same for the expansion ROM of a type 0 header (PCI Local Bus 3.0 §6.2.5.2); undefined when there is none. */
-export function sizeRom(config: ConfigAccess): RomSize | undefined {
+export function sizeRom(config: ConfigAccess): BarSize | undefined {
   if (isBridge(config)) return undefined;
   const before = config.read(Pci.ROM_ADDRESS, 4) >>> 0;
   config.write(Pci.ROM_ADDRESS, 4, (0xffffffff & ~PciBar.ROM_FLAGS) >>> 0);
   const bits = (config.read(Pci.ROM_ADDRESS, 4) & ~PciBar.ROM_FLAGS) >>> 0;
   config.write(Pci.ROM_ADDRESS, 4, before);
-  return bits === 0 ? undefined : { size: (bits & -bits) >>> 0, address: (before & ~PciBar.ROM_FLAGS) >>> 0 };
+  if (bits === 0) return undefined;
+  return {
+    index: ROM_INDEX, io: false, wide: false, prefetchable: false, size: (bits & -bits) >>> 0,
+    address: (before & ~PciBar.ROM_FLAGS) >>> 0,
+  };
 }

@@ -28,15 +28,15 @@ const rangeOf = ({ address, size }: BarSize): Range => [address, address + size]
 const meets = ([start, end]: Range, others: readonly Range[]): boolean => others.some(([low, high]) => start < high && end > low);
 
 /** BARs of a subtree, each with the bridges that lead to it from there on. */
-function barsBehind(found: readonly Found[], barsOf: (one: Found) => readonly BarSize[],
+function barsBehind(found: readonly Found[], barsOf: (routing: number) => readonly BarSize[],
   bridges: readonly Found[]): Array<{ bar: BarSize; bridges: readonly Found[] }> {
   return found.flatMap((one) => [
-    ...barsOf(one).map((bar) => ({ bar, bridges })), ...barsBehind(one.behind, barsOf, [...bridges, one]),
+    ...barsOf(one.routing).map((bar) => ({ bar, bridges })), ...barsBehind(one.behind, barsOf, [...bridges, one]),
   ]);
 }
 
 /** See InPlace. `ram` is the end of memory. The first of two that overlap keeps its place. */
-export function findInPlace(tree: readonly Found[], barsOf: (one: Found) => readonly BarSize[], ram: number): InPlace {
+export function findInPlace(tree: readonly Found[], barsOf: (routing: number) => readonly BarSize[], ram: number): InPlace {
   const bars = new Set<BarSize>();
   const taken = { memory: [...NO_DEVICE, [0, ram] as Range], ports: [...NO_DEVICE_PORTS] };
   const limit = { memory: ADDRESSES, ports: 0x10000 };
@@ -67,7 +67,7 @@ export function findInPlace(tree: readonly Found[], barsOf: (one: Found) => read
     for (const one of [bridge, ...bridgesIn(bridge.behind)]) behind[space].add(one.routing);
     taken[space].push(...windows);
   };
-  for (const one of tree) for (const bar of barsOf(one)) if (fits(bar)) keep(bar);
+  for (const one of tree) for (const bar of barsOf(one.routing)) if (fits(bar)) keep(bar);
   for (const one of tree.filter(({ secondaryBus }) => secondaryBus !== undefined)) {
     settle(one, 'memory');
     settle(one, 'ports');

@@ -1,5 +1,5 @@
 import { Pci, PciBridge } from '../../assembly/spec/pci';
-import type { ConfigAccess } from './access';
+import { type BarSize, type ConfigAccess, ROM_INDEX } from './access';
 
 /** What can be asked for: addresses, addresses without read effects, ports. */
 export type Space = 'memory' | 'prefetchable' | 'ports';
@@ -54,7 +54,8 @@ function stack(needs: readonly Need[], start: number, put: (need: Need, address:
   return at;
 }
 
-const GRAIN = { memory: 1 << 20, prefetchable: 1 << 20, ports: 1 << 12 } as const;
+/** What a window begins and ends at multiples of. */
+export const GRAIN = { memory: 1 << 20, prefetchable: 1 << 20, ports: 1 << 12 } as const;
 const ORDER = { memory: 0, prefetchable: 1, ports: 2 } as const;
 
 /** One window around everything that is needed behind a bridge; none, and the window closed, for nothing. */
@@ -103,14 +104,6 @@ export function windowsOf(config: ConfigAccess, io: boolean): Range[] {
   return all.filter(([start, end]) => end > start && start > 0);
 }
 
-/** Opens a bridge's window around addresses that things behind it have already. */
-export function openAround(space: Space, config: ConfigAccess, ranges: readonly Range[]): void {
-  const grain = GRAIN[space];
-  const first = Math.floor(Math.min(...ranges.map(([start]) => start)) / grain) * grain;
-  const end = Math.ceil(Math.max(...ranges.map(([, last]) => last)) / grain) * grain;
-  openWindow(space, config, first, end - first);
-}
-
 /** A base above the limit: the bridge forwards nothing. */
 function closeWindow(space: Space, config: ConfigAccess): void {
   const { base, limit, width } = REGISTERS[space];
@@ -122,7 +115,8 @@ function closeWindow(space: Space, config: ConfigAccess): void {
   }
 }
 
-function openWindow(space: Space, config: ConfigAccess, address: number, size: number): void {
+/** Lets a bridge forward `size` bytes from an address on, both multiples of the register's grain. */
+export function openWindow(space: Space, config: ConfigAccess, address: number, size: number): void {
   const { base, limit, width, shift } = REGISTERS[space];
   const last = address + size - 1;
   if (space === 'prefetchable') {
@@ -133,13 +127,13 @@ function openWindow(space: Space, config: ConfigAccess, address: number, size: n
   config.write(limit, width, (last >>> shift) & 0xfff0);
 }
 
-/** Writes a BAR's address. */
-export function placeBar(config: ConfigAccess, index: number, wide: boolean, address: number): void {
-  config.write(Pci.BAR0 + 4 * index, 4, address % 2 ** 32);
-  if (wide) config.write(Pci.BAR0 + 4 * index + 4, 4, Math.floor(address / 2 ** 32));
+export function barName({ index }: Pick<BarSize, 'index'>): string {
+  return index === ROM_INDEX ? 'the ROM' : `BAR ${index}`;
 }
 
-/** Writes a ROM's address; its decoder stays off. */
-export function placeRom(config: ConfigAccess, address: number): void {
-  config.write(Pci.ROM_ADDRESS, 4, address);
+/** Writes the address of a BAR, or of the ROM, which stays off. */
+export function placeBar(config: ConfigAccess, { index, wide }: Pick<BarSize, 'index' | 'wide'>, address: number): void {
+  const off = index === ROM_INDEX ? Pci.ROM_ADDRESS : Pci.BAR0 + 4 * index;
+  config.write(off, 4, address % 2 ** 32);
+  if (wide) config.write(off + 4, 4, Math.floor(address / 2 ** 32));
 }

@@ -305,6 +305,40 @@ direct('a buffer beyond the device\'s mask is bounced below it', async () => {
   assert.equal(one.read(bus, 4).bytes, [0x78, 0x56, 0x34, 0x12]);
 });
 
+direct('several pages: in place when they lie together, else bounced together, one beside the other', async () => {
+  const one = await guestMachine('pass-through');
+  const { hypervisor } = one.machine;
+  const dma = mapper(one, 'direct', { bouncePages: 8 });
+  const scattered = one.guest.allocPages(3);
+  const bytes = Array.from({ length: 9000 }, (_, i) => i * 7 & 0xff);
+  bytes.forEach((byte, i) => { one.guest.store(scattered + 300 + i, 1, byte); });
+  one.counted();
+  const first = dma.map(scattered + 300, 9000, BOTH);
+  const second = dma.map(scattered + 300, 9000, BOTH);
+  assert.equal([one.counted().bounced, Math.abs(second - first)], [2, 3 * 4096]);
+  assert.equal(one.read(first, 9000).bytes, bytes);
+  assert.is(codeOf(() => dma.map(scattered, 9000, BOTH)), 'DMA_MAP', 'two pages are left of eight');
+  const small = dma.map(scattered + 4000, 200, BOTH);
+  one.write(second, new Array<number>(9000).fill(0x66));
+  dma.unmap(second, scattered + 300, 9000, BOTH);
+  assert.equal([0, 299, 300, 9299, 9300].map((off) => one.guest.load(scattered + off, 1)), [0, 0, 0x66, 0x66, 0]);
+  dma.unmap(small, scattered + 4000, 200, TO_DEVICE);
+  dma.unmap(first, scattered + 300, 9000, TO_DEVICE);
+  assert.is(dma.map(scattered, 3 * 4096, BOTH), first, 'all free again');
+  assert.is(codeOf(() => dma.map(scattered, 8 * 4096 + 1, BOTH)), 'DMA_MAP', 'more than the pool');
+  // made to lie together, nothing is copied
+  const before = one.domain.p2m.slice();
+  const whole = one.guest.allocContiguous(4, 0xffffffff) as number;
+  assert.is.not(before[whole / 4096], one.domain.p2m[whole / 4096], 'exchanged');
+  one.counted();
+  assert.is(dma.map(whole + 8, 4 * 4096 - 8, BOTH), one.guest.machineAddress(whole) + 8);
+  assert.is(one.counted().bounced, 0);
+  assert.is(one.write(one.guest.machineAddress(whole + 8193), [0x42]), OK);
+  assert.is(one.guest.load(whole + 8193, 1), 0x42);
+  assert.is(one.guest.allocContiguous(512, 0x300000), undefined, 'nothing so large so low');
+  assert.is(hypervisor.pagesOf(one.domain.domid), 2048);
+});
+
 direct('a read-only buffer is bounced too, one with a hole is refused', async () => {
   const one = await guestMachine('pass-through');
   const dma = mapper(one, 'direct', { bouncePages: 1 });

@@ -132,8 +132,7 @@ export const PAIR_1 = 0x0051;
 export const ROOT_PORT = 0x00e0;
 export const BEHIND = 0x0100;
 
-const endpoint = (vendorId: number, deviceId: number): Pick<ConfigDefinition, 'vendorId' | 'deviceId' | 'revision' | 'interruptPin'
-  | 'subsystemVendorId' | 'subsystemId' | 'classCode'> =>
+const endpoint = (vendorId: number, deviceId: number): Omit<ConfigDefinition, 'bars'> =>
   ({ vendorId, deviceId, classCode: 0x020000, revision: 3, interruptPin: 1, subsystemVendorId: 0x1af4, subsystemId: 0x1100 });
 
 export const OBSERVED: readonly FakeDefinition[] = [
@@ -179,7 +178,8 @@ export const OBSERVED: readonly FakeDefinition[] = [
   },
   ...[PAIR_0, PAIR_1].map((routing): FakeDefinition => ({
     routing, gsi: 17, irq: 0x11, multiFunction: true,
-    config: { ...endpoint(0x1234, 0x11e8), bars: [{ kind: 'memory32', size: 0x1000 }] }, addresses: [0xfe6c8000 + routing * 0x1000],
+    config: { ...endpoint(0x1234, 0x11e8), bars: [{ kind: 'memory32', size: 0x1000 }] },
+    addresses: [0xfe6c8000 + routing * 0x1000],
   })),
   {
     routing: ROOT_PORT, gsi: 16, irq: 0x10,
@@ -230,7 +230,8 @@ export class FakeHost implements HostPci {
 
   /** The device as the PCI core of the first domain's kernel has it. */
   device(routing: number, more: Partial<PciDevice> = {}): PciDevice {
-    return { routing, name: formatBdf(bdfOf(routing)), host: this.at(routing).host, driver: undefined, override: undefined, ...more };
+    const name = formatBdf(bdfOf(routing));
+    return { routing, name, host: this.at(routing).host, driver: undefined, override: undefined, ...more };
   }
 }
 
@@ -241,7 +242,7 @@ export class FakePhysdev implements PcibackPhysdev {
   refuse: 'ENODEV' | 'EBUSY' | undefined;
   /** Maps so many messages, and then no more. */
   left = Infinity;
-  #next = 55;
+  readonly #used = new Set<number>();
   readonly #host: FakeHost;
 
   constructor(host: FakeHost) {
@@ -275,23 +276,27 @@ export class FakePhysdev implements PcibackPhysdev {
       config.write(at + 4, 4, 0xfee004b8);
       config.write(at + 12, 2, 0);
     }
-    return this.#next--;
+    let pirq = 55;
+    while (this.#used.has(pirq)) pirq--;
+    this.#used.add(pirq);
+    return pirq;
   }
 
   unmapPirq(domid: number, pirq: number): void {
     this.#call(`unmap ${pirq} of ${domid}`);
+    this.#used.delete(pirq);
   }
 }
 
 /** Who holds which line, as `irq name`; interrupts by `fire`. */
 export class FakeLines implements InterruptLines {
-  readonly held = new Map<string, () => void>();
+  readonly held = new Map<string, () => boolean | void>();
   sharedWithOther = true;
 
   /** A guest has bound the line for itself alone. */
   taken = false;
 
-  request(irq: number, name: string, handler: () => void): void {
+  request(irq: number, name: string, handler: () => boolean | void): void {
     if (this.taken) throw new HypercallError('EBUSY', 'taken by the test');
     if (this.held.has(`${irq} ${name}`)) throw new Error(`${name} has line ${irq} already`);
     this.held.set(`${irq} ${name}`, handler);
@@ -325,7 +330,8 @@ export interface FakePciback {
 export function fakePciback(parameters: PcibackParameters = {}, definitions: readonly FakeDefinition[] = OBSERVED): FakePciback {
   const host = new FakeHost(definitions);
   const [physdev, lines, log] = [new FakePhysdev(host), new FakeLines(), [] as string[]];
-  const stub = new PcibackStub({ host, physdev, lines, irqs: new IrqPool(), kernel: { print: (line) => log.push(line) } }, parameters);
+  const kernel = { print: (line: string) => log.push(line) };
+  const stub = new PcibackStub({ host, physdev, lines, irqs: new IrqPool(), kernel }, parameters);
   const seize = (routing: number): PcibackDevice => {
     stub.probe(host.device(routing, { override: 'pciback' }));
     return stub.find(routing) as PcibackDevice;

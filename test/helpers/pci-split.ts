@@ -5,7 +5,9 @@ import { GrantRefs } from '../../src/xen/kernel/grant-refs';
 import { Kernel } from '../../src/xen/kernel/kernel';
 import type { Domain } from '../../src/xen/hypervisor/domain';
 import { type PcibackKind, pcibackDriver, PcibackBackend } from '../../src/xen/pciback/backend';
-import { ExportError, type OpResult, type SeizedDevice, type Stub, type Topology, type VirtualAddress } from '../../src/xen/pciback/types';
+import {
+  ExportError, type OpResult, type SeizedDevice, type Stub, type Topology, type VirtualAddress,
+} from '../../src/xen/pciback/types';
 import { Pcifront, type PcifrontKind } from '../../src/xen/pcifront/pcifront';
 import { Scheduler, type Time } from '../../src/xen/schedule/scheduler';
 import { XenbusBus } from '../../src/xen/xenbus/bus';
@@ -48,7 +50,10 @@ export interface FakeSpec {
 /** The e1000 and the edu of xen-observed.md: BARs fe640000/128K, d2c0/64, ROM 256K; edu with one MSI capability. */
 export const E1000: FakeSpec = {
   routing: 0x20, identity: 0x100e8086, classCode: 0x020000, irq: 0x15,
-  bars: { 0: { value: 0xfe640000, mask: 0xfffe0000 }, 1: { value: 0xd2c1, mask: 0xffffffc1 }, 6: { value: 0xfe540000, mask: 0xfffc0000 } },
+  bars: {
+    0: { value: 0xfe640000, mask: 0xfffe0000 }, 1: { value: 0xd2c1, mask: 0xffffffc1 },
+    6: { value: 0xfe540000, mask: 0xfffc0000 },
+  },
 };
 export const EDU: FakeSpec = {
   routing: 0x30, identity: 0x11e81234, classCode: 0x00ff00, irq: 0x16,
@@ -58,6 +63,21 @@ export const RTL: FakeSpec = {
   routing: 0x38, identity: 0x813910ec, classCode: 0x020000, irq: 0x17,
   bars: { 0: { value: 0xd101, mask: 0xffffff01 }, 1: { value: 0xfe6ca000, mask: 0xffffff00 } },
 };
+
+/** Bytes as config space. */
+function access(bytes: DataView): ConfigAccess {
+  return {
+    read: (off, width) => {
+      if (width === 4) return bytes.getUint32(off, true);
+      return width === 1 ? bytes.getUint8(off) : bytes.getUint16(off, true);
+    },
+    write: (off, width, value) => {
+      if (width === 4) bytes.setUint32(off, value, true);
+      else if (width === 2) bytes.setUint16(off, value, true);
+      else bytes.setUint8(off, value);
+    },
+  };
+}
 
 /** A function with a header, as pciback would show it. Records what reaches it. */
 export class FakeDevice implements SeizedDevice {
@@ -104,8 +124,7 @@ export class FakeDevice implements SeizedDevice {
     this.onAccess?.();
     this.ops.push(`r ${off.toString(16)}/${size}`);
     if (!this.#valid(off, size)) return { err: -2, value: 0 };
-    const value = size === 1 ? this.config.getUint8(off) : size === 2 ? this.config.getUint16(off, true) : this.config.getUint32(off, true);
-    return { err: 0, value };
+    return { err: 0, value: access(this.config).read(off, size as 1 | 2 | 4) };
   }
 
   configWrite(off: number, size: number, value: number): OpResult {
@@ -246,6 +265,8 @@ export interface SplitOptions {
   front?: PcifrontKind;
   devices?: readonly FakeSpec[];
   hostAddresses?: boolean;
+  /** In place of the made-up one, which then has nothing to do. */
+  stub?: Stub;
 }
 
 export class PciSplit {
@@ -268,7 +289,8 @@ export class PciSplit {
   readonly pages: number[] = [];
   #nextPage = 16;
 
-  private constructor(machine: Machine, domain: Domain, { back = 'linux', front = 'linux', devices = [E1000, EDU, RTL], hostAddresses = false }: SplitOptions) {
+  private constructor(machine: Machine, domain: Domain, options: SplitOptions) {
+    const { back = 'linux', front = 'linux', devices = [E1000, EDU, RTL], hostAddresses = false, stub } = options;
     this.machine = machine;
     this.domain = domain;
     this.#front = front;
@@ -277,14 +299,9 @@ export class PciSplit {
     this.dom0 = new Kernel(machine.dom0, { hypervisor, scheduler: this.scheduler, store: this.store });
     this.stub = new FakeStub(devices, hostAddresses);
     this.backBus = new XenbusBus(this.dom0, 'back');
-    const config = (routing: number): ConfigAccess => {
-      const { config: bytes } = this.stub.seized.find((one) => one.routing === routing) as FakeDevice;
-      return {
-        read: (off, width) => (width === 1 ? bytes.getUint8(off) : width === 2 ? bytes.getUint16(off, true) : bytes.getUint32(off, true)),
-        write: (off, width, value) => (width === 1 ? bytes.setUint8(off, value) : width === 2 ? bytes.setUint16(off, value, true) : bytes.setUint32(off, value, true)),
-      };
-    };
-    const driver = pcibackDriver(back, { kernel: this.dom0, stub: this.stub, config });
+    const config = (routing: number): ConfigAccess =>
+      access((this.stub.seized.find((one) => one.routing === routing) as FakeDevice).config);
+    const driver = pcibackDriver(back, { kernel: this.dom0, stub: stub ?? this.stub, config });
     if (driver !== undefined) this.backBus.register(driver);
     this.backend = driver instanceof PcibackBackend ? driver : undefined;
     this.tool = new XenstoreClient(this.store);

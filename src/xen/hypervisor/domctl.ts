@@ -7,6 +7,9 @@ import type { Hypervisor } from './hypervisor';
 import type { DomainOptions } from './options';
 import { GSIS } from './pirqs';
 
+/** Frames that one memory_mapping may name: a call is over before anybody waits for it (XSA-125). */
+const FRAMES_AT_ONCE = 64;
+
 /** Interrupts of messages that a guest may have beside the I/O APIC's (Xen's extra_guest_irqs). */
 const EXTRA_GUEST_IRQS = 32;
 
@@ -110,6 +113,9 @@ export class Domctl {
     frames(firstMfn, count);
     frames(firstGfn, count);
     const caller = this.#control();
+    if (count > FRAMES_AT_ONCE) {
+      throw new HypercallError('E2BIG', `${count} frames in one call; map them ${FRAMES_AT_ONCE} at a time`, { count });
+    }
     if (target.kind !== 'hvm') return;
     const last = firstMfn + count - 1;
     if (!caller.iomem.has(firstMfn, last)) this.#lacks(`I/O memory frames 0x${firstMfn.toString(16)} to 0x${last.toString(16)}`, { firstMfn, count });
@@ -253,10 +259,10 @@ export class Domctl {
   }
 
   shutdownDomain(domid: number, reason: ShutdownReason | number): void {
-    this.#control();
+    const target = this.#other(domid);
     const name = typeof reason === 'number' ? shutdownName(reason) : reason;
     if (!Object.hasOwn(SHUTDOWN, name)) throw new HypercallError('EINVAL', `there is no reason "${name}" to shut down`, { reason });
-    this.#hypervisor.shutdownDomain(this.#target(domid).domid, name);
+    this.#hypervisor.shutdownDomain(target.domid, name);
   }
 
   info(domid: number): DomainInfo {

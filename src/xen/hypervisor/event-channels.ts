@@ -353,11 +353,11 @@ export class EventChannels {
     }
   }
 
-  /** EVTCHNOP_reset: closes every port of the caller that is its own. Another domain would have to be paused, which none can be. */
+  /** EVTCHNOP_reset: closes every port of the caller that is its own, or of another domain, which must be paused. */
   reset(domid: number, dom: number): void {
     const caller = this.#table.domain(domid);
     const target = this.#target(caller, dom);
-    if (target !== caller) throw new HypercallError('EINVAL', `domain ${dom} is not paused`, { dom });
+    if (target !== caller && target.pauses === 0) throw new HypercallError('EINVAL', `domain ${dom} is not paused`, { dom });
     this.#closeAll(target, false);
   }
 

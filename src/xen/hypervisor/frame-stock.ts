@@ -34,6 +34,26 @@ export class FrameStock {
     return this.#free.pop();
   }
 
+  /**
+   * Runs of `size` frames (a power of two) that lie together, aligned to that, all below `limit`: the first frame of each,
+   * the highest first, `count` of them or as many as there are.
+   */
+  takeRuns(count: number, size: number, limit: number): number[] {
+    const free = new Set(this.#free);
+    const runs: number[] = [];
+    const whole = (first: number): boolean => {
+      for (let mfn = first; mfn < first + size; mfn++) if (!free.has(mfn)) return false;
+      return true;
+    };
+    let first = (Math.floor(Math.min(limit, this.#engine.frames) / size) - 1) * size;
+    for (; first >= 0 && runs.length < count; first -= size) if (whole(first)) runs.push(first);
+    for (const run of runs) for (let mfn = run; mfn < run + size; mfn++) free.delete(mfn);
+    let kept = 0;
+    for (const mfn of this.#free) if (free.has(mfn)) this.#free[kept++] = mfn;
+    this.#free.length = kept;
+    return runs;
+  }
+
   takeForXen(): number | undefined {
     return this.#free.shift();
   }

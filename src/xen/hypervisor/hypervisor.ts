@@ -12,6 +12,7 @@ import { CONTROL_DOMAIN, type Domain, NO_FRAME, type ShutdownReason, type Transl
 import { type HypervisorDocument, domainDocument, domainFrom } from './document';
 import { HypercallError } from './errors';
 import { EventChannels } from './event-channels';
+import { type ExchangeRequest, type ExchangeResult, exchangeMemory, memoryOp } from './exchange';
 import { Faults } from './faults';
 import { FrameStock } from './frame-stock';
 import { grantTableOp } from './grant-op';
@@ -79,7 +80,7 @@ export class Hypervisor {
     const { events, grants, pirqs } = this;
     const iommu = (): IommuDriver | undefined => this.#iommu;
     const functionOf = (routing: number): number => this.devices.functionOf(routing);
-    this.messages = new Messages({ engine, pirqs, iommu, functionOf }, saved?.messages);
+    this.messages = new Messages({ engine, pirqs, iommu, functionOf, readOnlyChanged: () => this.rights.refresh() }, saved?.messages);
     this.rights = new Rights({ engine, table: this, events, pirqs, messages: this.messages });
     this.devices = new Devices({
       engine, table: this, iommu, pirqs, events, grants, messages: this.messages, options: () => this.#options,
@@ -128,13 +129,14 @@ export class Hypervisor {
 
   /**
    * Xen's part of the boot that concerns devices: options, the first domain's rights to all that Xen does not keep, and
-   * the context entries of its devices. Throws IOMMU_REQUIRED for iommu=force without a unit, BAD_OPTION.
+   * the context entries of its devices. It happens once: of a machine that goes on from a snapshot it has happened. Throws IOMMU_REQUIRED for iommu=force without a unit, BAD_OPTION.
    */
   bootDom0Devices({ commandLine = '', unsafePassthrough = false, msiIrqBase = Machine.INTX_LINES }: BootOptions = {}): void {
     if (!Number.isInteger(msiIrqBase) || msiIrqBase < Machine.INTX_LINES || msiIrqBase > 1024) {
       throw new PortcullisError('BAD_OPTION', `msiIrqBase is ${msiIrqBase}; it must be a whole number from ${Machine.INTX_LINES} to 1024`,
         { msiIrqBase });
     }
+    if (this.devices.dom0Devices) return;
     const { options, problems } = parseXenCommandLine(commandLine);
     if (options.required && (!options.iommu || this.#iommu === undefined)) {
       throw new PortcullisError('IOMMU_REQUIRED', 'the command line says iommu=force, and there is no IOMMU to be used; '
@@ -285,6 +287,16 @@ export class Hypervisor {
     return this.#memory.decrease(this.domain(domid), pages);
   }
 
+  /** XENMEM_exchange: see exchange.ts. */
+  exchange(domid: number, request: ExchangeRequest): ExchangeResult {
+    return exchangeMemory(this.engine, this.domain(domid), this.#stock, this.#memory, request);
+  }
+
+  /** Hypercall 12, for the operations that there are: 0 or a negative errno; ENOSYS for others. */
+  memoryOp(domid: number, cmd: number, address: number): number {
+    return memoryOp(this.engine, this.domain(domid), cmd, address, (request) => this.exchange(domid, request));
+  }
+
   // ---- rights, without the question who asks: domctl.ts is in front of them
 
   /** XEN_DOMCTL_iomem_permission: machine frames of I/O memory. Nothing is mapped or unmapped by it. */
@@ -403,7 +415,7 @@ export class Hypervisor {
    * channel, and what to write into the function's MSI address and data. With an IOMMU the message is remapped and only
    * this function may send it.
    */
-  mapMsi(domid: number, routing: number): { vector: number; pirq: number; address: number; data: number } {
+  mapMsi(domid: number, routing: number): { vector: number; pirq: number; address: number; data: number; index?: number } {
     const domain = this.domain(domid);
     if (!domain.assigned.has(routing)) {
       throw new HypercallError('ENODEV', `${formatBdf(bdfOf(routing))} is not assigned to domain ${domid}`, { domid, routing });
@@ -420,10 +432,11 @@ export class Hypervisor {
 
   /** `mapMsi`, and an event channel of the domain bound to it; both go with the device. */
   bindMsi(domid: number, routing: number): { vector: number; port: number; address: number; data: number } {
-    const { vector, pirq, address, data } = this.mapMsi(domid, routing);
+    const { vector, pirq, address, data, index } = this.mapMsi(domid, routing);
     try {
       return { vector, port: this.events.bindPirq(domid, pirq, 0, true), address, data };
     } catch (error) {
+      if (index !== undefined) this.iommu?.releaseInterrupt(index);
       this.pirqs.unmapMessage(vector);
       throw error;
     }

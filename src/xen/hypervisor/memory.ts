@@ -73,6 +73,34 @@ export class DomainMemory implements GrantMemory {
     return true;
   }
 
+  /**
+   * Gives pages of a PV domain up for frames that lie together: `frames[i]` comes to page `pages[i]`, zeroed, and `old` go.
+   * All or nothing: false when one of them is not to be had, or held, or the tables of the domain's devices are full.
+   */
+  replace(domain: Domain, old: readonly number[], frames: readonly number[], pages: readonly number[]): boolean {
+    const removed: Array<[pfn: number, mfn: number]> = [];
+    const inserted: number[] = [];
+    const done = old.every((mfn) => {
+      const pfn = this.#engine.word(this.#engine.word(State.POOL_M2P) + mfn * 4);
+      if (!this.steal(domain, mfn)) return false;
+      removed.push([pfn, mfn]);
+      return true;
+    }) && frames.every((mfn, i) => {
+      const pfn = pages[i] as number;
+      if (domain.p2m[pfn] !== NO_FRAME) return false;
+      this.#engine.frame(mfn).fill(0);
+      if (!this.insert(domain, pfn, mfn)) return false;
+      inserted.push(mfn);
+      return true;
+    });
+    if (!done) {
+      // the tables that the old frames were in are there still
+      for (const mfn of inserted) this.steal(domain, mfn);
+      for (const [pfn, mfn] of removed) this.insert(domain, pfn, mfn);
+    }
+    return done;
+  }
+
   hasHole(domain: Domain): boolean {
     return domain.kind === 'pv' && domain.p2m.includes(NO_FRAME);
   }

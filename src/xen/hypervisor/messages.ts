@@ -17,6 +17,8 @@ interface Parts {
   readonly iommu: () => IommuDriver | undefined;
   /** Slot of a function in the engine; throws ENODEV. */
   functionOf(routing: number): number;
+  /** Told when other pages than before are to be mapped for reading only. */
+  readOnlyChanged(): void;
 }
 
 export class Messages {
@@ -87,12 +89,10 @@ export class Messages {
     return { prepared: false, size, ...table, frames: [...frames] };
   }
 
-  /** Whether a frame holds somebody's MSI-X table or pending bits: no domain maps it for writing. */
-  readOnly(mfn: number): boolean {
-    for (const [routing, { prepared, frames }] of this.#msix) {
-      if (frames.includes(mfn) && (prepared || this.#entries(routing).length > 0)) return true;
-    }
-    return false;
+  /** Frames that hold somebody's MSI-X table or pending bits: no domain maps them for writing. */
+  readOnlyFrames(): Set<number> {
+    return new Set([...this.#msix].flatMap(([routing, { prepared, frames }]) =>
+      (prepared || this.#entries(routing).length > 0 ? frames : [])));
   }
 
   #entries(routing: number): Message[] {
@@ -110,6 +110,7 @@ export class Messages {
     if (this.#entries(routing).length > 0) throw inUse(routing);
     this.#requireDecode(routing);
     this.#msix.set(routing, { ...this.#recorded(routing, trusted), prepared: true });
+    this.#parts.readOnlyChanged();
   }
 
   /** PHYSDEVOP_release_msix. The place stays recorded. */
@@ -118,6 +119,7 @@ export class Messages {
     if (this.#entries(routing).length > 0) throw inUse(routing);
     const record = this.#msix.get(routing);
     if (record !== undefined) record.prepared = false;
+    this.#parts.readOnlyChanged();
   }
 
   #recorded(routing: number, trusted: boolean): MsixRecord {
@@ -138,7 +140,7 @@ export class Messages {
   }
 
   forget(routing: number): void {
-    this.#msix.delete(routing);
+    if (this.#msix.delete(routing)) this.#parts.readOnlyChanged();
   }
 
   // ---- messages
@@ -185,6 +187,7 @@ export class Messages {
     if (record !== undefined) this.#msix.set(routing, record);
     this.#messages.set(message.vector, message);
     this.#program(routing, message);
+    if (entry !== undefined) this.#parts.readOnlyChanged();
     return mapped.pirq;
   }
 
@@ -248,6 +251,7 @@ export class Messages {
       this.#messages.delete(vector);
     }
     this.#parts.pirqs.unmapMessage(vector);
+    if (message?.entry !== undefined) this.#parts.readOnlyChanged();
   }
 
   message(vector: number): Message | undefined {

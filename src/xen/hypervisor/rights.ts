@@ -3,6 +3,7 @@
 import { Machine, MapEntry } from '../../../assembly/spec/machine';
 import { BarKind, BarRecord, FrameKind, FunctionRecord, IomemBlock, State, StateSize } from '../../../assembly/spec/state';
 import type { Engine } from '../../engine/index';
+import { PortcullisError } from '../../errors';
 import { CONTROL_DOMAIN, type Domain, type DomainTable } from './domain';
 import { HypercallError } from './errors';
 import type { EventChannels } from './event-channels';
@@ -48,7 +49,6 @@ export class Rights {
   // ---- the sets
 
   iomem(domain: Domain, firstMfn: number, count: number, allow: boolean): void {
-    const { engine } = this.#parts;
     if (!(count >= 1) || !(firstMfn >= 0) || firstMfn + count > Machine.MFN_LIMIT) {
       throw new HypercallError('EINVAL', `frames ${firstMfn} and ${count - 1} more are beyond ${Machine.MFN_LIMIT - 1}`, { firstMfn, count });
     }
@@ -65,15 +65,34 @@ export class Rights {
       throw new HypercallError('ENOMEM', `domain ${domain.domid} would have ${next.ranges.length} ranges of I/O memory; `
         + `${IomemBlock.LIMIT} are possible`, { domid: domain.domid });
     }
+    this.#publish(domain, next);
     if (allow) domain.iomem.add(firstMfn, last);
     else domain.iomem.remove(firstMfn, last);
-    // for the data plane, which asks when I/O memory is granted on
+  }
+
+  /**
+   * For the data plane, which asks when I/O memory is granted on: not pages that are mapped for reading only, for a grant
+   * could be mapped for writing. While the list changes nobody looks at it (XSA-491): throws ENGINE_BUSY when another
+   * thread is in the engine.
+   */
+  #publish(domain: Domain, iomem: RangeSet): void {
+    const { engine, messages } = this.#parts;
+    const shown = new RangeSet(iomem.ranges);
+    for (const mfn of messages.readOnlyFrames()) shown.remove(mfn, mfn);
     const block = this.iomemOff(domain);
-    domain.iomem.ranges.forEach(([low, high], i) => {
-      engine.setWord(block + IomemBlock.RANGES + i * 8, low);
-      engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
+    const ranges = shown.ranges.slice(0, IomemBlock.LIMIT);
+    engine.hold(() => {
+      ranges.forEach(([low, high], i) => {
+        engine.setWord(block + IomemBlock.RANGES + i * 8, low);
+        engine.setWord(block + IomemBlock.RANGES + i * 8 + 4, high);
+      });
+      engine.setWord(block + IomemBlock.COUNT, ranges.length);
     });
-    engine.setWord(block + IomemBlock.COUNT, domain.iomem.ranges.length);
+  }
+
+  /** Which pages are mapped for reading only has changed. */
+  refresh(): void {
+    for (const domain of this.#parts.table.domains) this.#publish(domain, domain.iomem);
   }
 
   iomemOff(domain: Domain): number {
@@ -84,9 +103,12 @@ export class Rights {
     if (!(count >= 1) || !(first >= 0) || first + count > 0x10000) {
       throw new HypercallError('EINVAL', `ports ${first} to ${first + count - 1} are not within 0 to 65535`, { first, count });
     }
+    if (this.#parts.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0) !== 0) {
+      throw new PortcullisError('ENGINE_BUSY', `another thread is in the engine; the ports of domain ${domain.domid} are as they were, `
+        + 'try again when its call has returned', { domid: domain.domid, first, count });
+    }
     if (allow) domain.ioport.add(first, first + count - 1);
     else domain.ioport.remove(first, first + count - 1);
-    this.#parts.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0);
   }
 
   irq(domain: Domain, irq: number, allow: boolean): void {
@@ -117,7 +139,7 @@ export class Rights {
 
   /** Whether a page of I/O memory may be mapped for writing: not where a function has its MSI-X table. */
   #writable(mfn: number, wanted: boolean): boolean {
-    return wanted && !this.#parts.messages.readOnly(mfn);
+    return wanted && !this.#parts.messages.readOnlyFrames().has(mfn);
   }
 
   memoryMapping(domain: Domain, firstGfn: number, firstMfn: number, count: number, add: boolean): void {
@@ -130,8 +152,17 @@ export class Rights {
         + `${firstMfn + count - 1}; give it by iomem_permission first`, { domid, firstMfn, count });
     }
     for (let i = 0; i < count; i++) {
-      if (add) this.map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, this.#writable(firstMfn + i, true));
-      else this.unmap(domain, firstGfn + i);
+      if (!add) {
+        this.unmap(domain, firstGfn + i);
+        continue;
+      }
+      try {
+        this.map(domain, firstGfn + i, MapEntry.MMIO, firstMfn + i, this.#writable(firstMfn + i, true));
+      } catch (error) {
+        // all of it or nothing (XSA-389)
+        for (let done = 0; done < i; done++) this.unmap(domain, firstGfn + done);
+        throw error;
+      }
     }
   }
 

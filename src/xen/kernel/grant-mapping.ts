@@ -28,7 +28,12 @@ export class GrantMapping {
     for (let page = FIRST_PAGE; page < FIRST_PAGE + PAGES; page++) {
       if (entry(page) !== 0) continue;
       const { status, handle } = grants.map(kernel.domid, { address: page * PAGE, ref, dom: domid });
-      return status === 'okay' ? new GrantMapping(kernel, page, handle) : status;
+      if (status !== 'okay') return status;
+      const mapping = new GrantMapping(kernel, page, handle);
+      if (mapping.#frame() !== undefined) return mapping;
+      // I/O memory, or RAM that lies elsewhere: not for data that two share
+      mapping.unmap();
+      return 'bad_page';
     }
     return 'no_space';
   }
@@ -42,10 +47,16 @@ export class GrantMapping {
    * at once. Throws when it is gone.
    */
   bytes(): Uint8Array {
-    const { engine } = this.#kernel.hypervisor;
-    const entry = this.#mapped ? engine.exports.guestMapGet(this.#kernel.domain.slot, this.#page) >>> 0 : 0;
-    if (entry >>> MapEntry.KIND_SHIFT !== MapEntry.RAM) throw new Error(`nothing is mapped at page 0x${this.#page.toString(16)}`);
-    return engine.frame(entry & MapEntry.MFN_MASK);
+    const mfn = this.#frame();
+    if (mfn === undefined) throw new Error(`nothing is mapped at page 0x${this.#page.toString(16)}`);
+    return this.#kernel.hypervisor.engine.frame(mfn);
+  }
+
+  #frame(): number | undefined {
+    const { exports } = this.#kernel.hypervisor.engine;
+    const entry = this.#mapped ? exports.guestMapGet(this.#kernel.domain.slot, this.#page) >>> 0 : 0;
+    const mfn = entry & MapEntry.MFN_MASK;
+    return entry >>> MapEntry.KIND_SHIFT === MapEntry.RAM && exports.framePtr(mfn) !== 0 ? mfn : undefined;
   }
 
   unmap(): void {

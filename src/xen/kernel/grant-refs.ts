@@ -3,6 +3,7 @@
 import { DomId } from '../../../assembly/spec/machine';
 import { GrantEntry, Gtf } from '../../../assembly/spec/xen';
 import { PortcullisError } from '../../errors';
+import type { Task } from '../schedule/scheduler';
 import type { Kernel } from './kernel';
 
 export class GrantRefs {
@@ -10,6 +11,7 @@ export class GrantRefs {
   readonly #used = new Set<number>();
   /** Grants that are over for this end while the other still has the page. */
   #ending: Array<{ ref: number; over: () => void }> = [];
+  #waits = false;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -22,7 +24,6 @@ export class GrantRefs {
 
   /** The lowest free reference, for a page of the own memory. Throws NO_GRANT when the table is full. */
   grant(pfn: number, domid: number): number {
-    this.retry();
     const ref = this.#free();
     const { domain } = this.#kernel;
     const entry = this.#entry(ref);
@@ -37,11 +38,28 @@ export class GrantRefs {
   /** Ends a grant; `over` is called when nobody has the page any more, at once or later, and the page may be used again. */
   end(ref: number, over: () => void): void {
     this.#ending.push({ ref, over });
-    this.retry();
+    this.#retry();
+    if (this.#ending.length === 0 || this.#waits) return;
+    this.#waits = true;
+    this.#kernel.scheduler.spawn(`grants of domain ${this.#kernel.domid}`, this.#kernel.domid, this.#endLater());
   }
 
-  /** Tries again what could not be ended yet. */
-  retry(): void {
+  *#endLater(): Task {
+    try {
+      while (this.#alive() && this.#ending.length > 0) {
+        yield { until: () => !this.#alive() || this.#ending.some(({ ref }) => !this.#inUse(ref)) };
+        if (this.#alive()) this.#retry();
+      }
+    } finally {
+      this.#waits = false;
+    }
+  }
+
+  #alive(): boolean {
+    return this.#kernel.hypervisor.domains.includes(this.#kernel.domain);
+  }
+
+  #retry(): void {
     const left = this.#ending.splice(0);
     for (const one of left) {
       if (!this.#endNow(one.ref)) {
@@ -53,13 +71,20 @@ export class GrantRefs {
     }
   }
 
-  #endNow(ref: number): boolean {
+  /** Flags and domain: the first of an entry's two words. */
+  #head(ref: number): Int32Array {
     const entry = this.#entry(ref);
-    // an entry is two words; flags and domain are the first
-    const word = new Int32Array(entry.buffer, entry.byteOffset, 1);
+    return new Int32Array(entry.buffer, entry.byteOffset, 1);
+  }
+
+  #inUse(ref: number): boolean {
+    return (Atomics.load(this.#head(ref), 0) & (Gtf.READING | Gtf.WRITING)) !== 0;
+  }
+
+  #endNow(ref: number): boolean {
+    const word = this.#head(ref);
     const before = Atomics.load(word, 0);
-    if ((before & (Gtf.READING | Gtf.WRITING)) !== 0) return false;
-    return Atomics.compareExchange(word, 0, before, 0) === before;
+    return (before & (Gtf.READING | Gtf.WRITING)) === 0 && Atomics.compareExchange(word, 0, before, 0) === before;
   }
 
   #free(): number {
@@ -67,7 +92,8 @@ export class GrantRefs {
     for (let ref = GrantEntry.RESERVED as number; ref < maxFrames * GrantEntry.V1_PER_PAGE; ref++) {
       if (!this.#used.has(ref)) return ref;
     }
-    throw new PortcullisError('NO_GRANT', `domain ${this.#kernel.domid} has no grant reference left`, { domid: this.#kernel.domid });
+    const { domid } = this.#kernel;
+    throw new PortcullisError('NO_GRANT', `domain ${domid} has no grant reference left`, { domid });
   }
 
   #entry(ref: number): DataView {
@@ -79,6 +105,7 @@ export class GrantRefs {
       throw new PortcullisError('NO_GRANT', `the grant table of domain ${domid} cannot grow to reference ${ref}`, { domid, ref });
     }
     const bytes = hypervisor.engine.frame(mfn);
-    return new DataView(bytes.buffer, bytes.byteOffset + (ref % GrantEntry.V1_PER_PAGE) * GrantEntry.V1_SIZE, GrantEntry.V1_SIZE);
+    const off = (ref % GrantEntry.V1_PER_PAGE) * GrantEntry.V1_SIZE;
+    return new DataView(bytes.buffer, bytes.byteOffset + off, GrantEntry.V1_SIZE);
   }
 }

@@ -70,8 +70,10 @@ export class Kernel implements Worker {
     this.#ports.set(port, handler);
   }
 
+  /** An event that has come already is not told any more (XSA-331). */
   offEvent(port: number): void {
     this.#ports.delete(port);
+    this.#pending.delete(port);
   }
 
   /** A page of the domain's own memory. */
@@ -91,19 +93,20 @@ export class Kernel implements Worker {
 
   work(): void {
     for (const { path, token } of this.#events.splice(0)) this.#watches.get(token)?.told(path);
-    for (const handler of this.#pending.splice(0)) handler();
+    for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#ports.get(port)?.();
     for (const work of this.#work.splice(0)) work();
   }
 
-  readonly #pending: Array<() => void> = [];
+  /** Ports whose event has been taken and not yet told. */
+  readonly #pending = new Set<number>();
   readonly #events: Array<{ path: string; token: string }> = [];
 
   #takePorts(): boolean {
     this.#events.push(...this.store.takeEvents());
-    for (const [port, handler] of this.#ports) {
-      if (this.hypervisor.engine.exports.eventTake(this.domain.slot, port) === 1) this.#pending.push(handler);
+    for (const port of this.#ports.keys()) {
+      if (this.hypervisor.engine.exports.eventTake(this.domain.slot, port) === 1) this.#pending.add(port);
     }
-    return this.#pending.length + this.#events.length > 0;
+    return this.#pending.size + this.#events.length > 0;
   }
 
   /** The domain is gone, or its kernel has died: nothing of it runs any more, its watches and transactions go. */

@@ -19,7 +19,7 @@ export type PcibackKind =
   | 'silent'
   | 'none';
 
-export interface PcibackParts {
+export interface BackendParts {
   readonly kernel: Kernel;
   readonly stub: Stub;
   /** The real config space of a function: NetBSD's has nothing in front of it. */
@@ -27,7 +27,7 @@ export interface PcibackParts {
 }
 
 /** The driver for the first domain's xenbus; undefined when it is to have none. */
-export function pcibackDriver(kind: PcibackKind, { kernel, stub, config }: PcibackParts): XenbusDriver | undefined {
+export function pcibackDriver(kind: PcibackKind, { kernel, stub, config }: BackendParts): XenbusDriver | undefined {
   switch (kind) {
     case 'linux': return new PcibackBackend(kernel, stub);
     case 'silent': return new PcibackBackend(kernel, stub, { answers: false });

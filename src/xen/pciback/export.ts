@@ -197,7 +197,8 @@ export class PciExport {
 
   #attach(): void {
     const { xenbus } = this;
-    if (this.#link !== undefined || xenbus.ownState() !== XENBUS.INITIALISED || xenbus.otherState() !== XENBUS.INITIALISED) return;
+    const both = [xenbus.ownState(), xenbus.otherState()];
+    if (this.#link !== undefined || both.some((state) => state !== XENBUS.INITIALISED)) return;
     const number = (key: string): number => {
       const text = xenbus.readOther(key);
       if (text === undefined || !/^\d{1,10}$/.test(text) || Number(text) > 0xffffffff) {
@@ -230,7 +231,15 @@ export class PciExport {
   /** Everything goes. */
   end(): void {
     this.disconnect();
-    for (const device of [...this.topology.devices()]) this.#giveBack(device);
+    for (const device of [...this.topology.devices()]) {
+      try {
+        this.#giveBack(device);
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === undefined) throw error;
+        this.#print(`${device.name} cannot be taken back: ${errno} ${(error as Error).message}`);
+      }
+    }
   }
 
   /** The device is no longer pciback's. */

@@ -50,10 +50,12 @@ export class FakeInterrupt {
     this.acknowledges = false;
   }
 
-  #interrupt(): void {
-    if (!this.on || !this.acknowledges) return;
+  /** Whether it claims it. */
+  #interrupt(): boolean {
+    if (!this.on || !this.acknowledges) return false;
     this.#handled++;
     if (this.#handled % LOOK_UP_EVERY === 0 && !this.#lines.shared(this.#irq)) this.acknowledges = false;
+    return true;
   }
 
   /** sysfs `irq_handler_state`. */

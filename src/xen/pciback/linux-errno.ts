@@ -1,6 +1,4 @@
 /** Linux's error numbers that pciback answers with, beside XEN_PCI_ERR_*. */
-export const ENOENT = 2;
-export const EIO = 5;
 export const ENXIO = 6;
 export const ENOMEM = 12;
 export const EFAULT = 14;

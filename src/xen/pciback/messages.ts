@@ -6,6 +6,14 @@ import { EALREADY, EINVAL, ENOSPC, ENXIO } from './linux-errno';
 import type { IrqNumbers, PcibackPhysdev } from './parts';
 import type { RawConfig } from './raw-config';
 
+interface Enabled {
+  readonly kind: 'msi' | 'msix';
+  readonly domid: number;
+  /** The domain's numbers, and the first domain's. */
+  readonly pirqs: readonly number[];
+  readonly irqs: readonly number[];
+}
+
 /** MSI and MSI-X of one device, as the first domain's kernel does them for a guest. At most one of the two is on. */
 export class Messages {
   readonly #raw: RawConfig;
@@ -14,8 +22,7 @@ export class Messages {
   readonly #irqs: IrqNumbers;
   readonly #msi: number;
   readonly #msix: number;
-  #on: { readonly kind: 'msi' | 'msix'; readonly domid: number; readonly pirqs: readonly number[]; readonly irqs: readonly number[] }
-    | undefined;
+  #on: Enabled | undefined;
 
   constructor(raw: RawConfig, host: HostFunction, physdev: PcibackPhysdev, irqs: IrqNumbers) {
     this.#raw = raw;

@@ -21,8 +21,11 @@ export interface PcibackPhysdev {
 
 /** INTx lines in the first domain, by its own numbers for them; pciback shares one with the guest that has a device. */
 export interface InterruptLines {
-  /** Calls `handler` for each interrupt on the line. `name` tells the handlers of one line apart. Throws a HypercallError. */
-  request(irq: number, name: string, handler: () => void): void;
+  /**
+   * Calls `handler` for each interrupt on the line; false is one that it does not claim. `name` tells the handlers of one
+   * line apart. Throws a HypercallError.
+   */
+  request(irq: number, name: string, handler: () => boolean | void): void;
   free(irq: number, name: string): void;
   /** Whether another domain has the line, too. */
   shared(irq: number): boolean;

@@ -17,7 +17,7 @@ import { XENBUS, type XenbusState } from '../xenbus/states';
 import { type PageAllocator, type PciAnswer, PciChannel, type PciRequest } from './channel';
 import { PCIBIOS, pcibiosCode } from './codes';
 import type { FrontDevice } from './device';
-import { isAbsent, probeFunction } from './probe';
+import { FunctionScan, type PciRoot } from './scan';
 
 /** Which front end a domain has. */
 export type PcifrontKind =
@@ -48,9 +48,6 @@ const HUNG_NS = 60e9;
 const SHUTDOWN_NS = 5e9;
 const EINVAL = 22;
 const ENOENT = 2;
-const SLOTS = 32;
-const FUNCTIONS = 8;
-const MULTI_FUNCTION = 0x80;
 /** Roots and devices that a back end may name. */
 const LIST_LIMIT = 1024;
 
@@ -71,14 +68,19 @@ export class Pcifront implements XenbusDriver {
   readonly #kernel: Kernel;
   #xenbus: XenbusDevice | undefined;
   #channel: PciChannel | undefined;
-  readonly #roots: Array<{ segment: number; bus: number }> = [];
-  readonly #devices = new Map<number, FrontDevice>();
+  readonly #scan: FunctionScan;
+  /** Functions whose driver has been told of them. */
+  readonly #bound = new Set<FrontDevice>();
   #hung = false;
   #shuttingDown = false;
 
   constructor(parts: PcifrontParts) {
     this.#parts = parts;
     this.#kernel = parts.kernel;
+    this.#scan = new FunctionScan({
+      config: (routing) => this.config(routing), stopped: () => this.#hung, log: (line) => this.#print(line),
+      busLog: (line) => this.#kernel.print(line),
+    });
   }
 
   /** Undefined for a kernel without one. */
@@ -87,7 +89,7 @@ export class Pcifront implements XenbusDriver {
   }
 
   get devices(): readonly FrontDevice[] {
-    return [...this.#devices.values()].sort((a, b) => a.routing - b.routing);
+    return this.#scan.devices;
   }
 
   /** State of its own end; UNKNOWN when it has none. */
@@ -152,8 +154,6 @@ export class Pcifront implements XenbusDriver {
   }
 
   otherEndChanged(xenbus: XenbusDevice, state: XenbusState): void {
-    // what the back end had of ours may be free by now
-    this.#parts.grants.retry();
     if (xenbus !== this.#xenbus || this.#hung) return;
     switch (state) {
       case XENBUS.CONNECTED:
@@ -206,7 +206,7 @@ export class Pcifront implements XenbusDriver {
     if (!closed) this.#print('timeout closing device');
   }
 
-  // ---- finding functions
+  // ---- functions that come
 
   #scanAll(): void {
     for (const root of this.#readRoots()) {
@@ -214,25 +214,19 @@ export class Pcifront implements XenbusDriver {
         this.#print('PCI Root in non-zero PCI Domain!');
         throw new XenbusFailure(EINVAL, `Error scanning PCI root ${formatRoot(root)}`);
       }
-      const known = this.#roots.some(({ bus }) => bus === root.bus);
-      if (known) this.#print(`Rescanning PCI Frontend Bus ${formatRoot(root)}`);
-      else this.#scanRoot(root);
-      const found = this.#scanBus(root, known);
-      this.#claim(known ? found : this.devices.filter(({ bus }) => bus === root.bus));
+      this.#scan.bus(root);
       if (this.#hung) return;
     }
     for (const device of this.devices) this.#bind(device);
   }
 
-  readonly #bound = new Set<FrontDevice>();
-
   #bind(device: FrontDevice): void {
-    if (this.#bound.has(device) || !this.#devices.has(device.routing)) return;
+    if (this.#bound.has(device) || this.#scan.find(device.routing) !== device) return;
     this.#bound.add(device);
     this.onDevice?.(device);
   }
 
-  #readRoots(): Array<{ segment: number; bus: number }> {
+  #readRoots(): PciRoot[] {
     const xenbus = this.#xenbus as XenbusDevice;
     const text = xenbus.readOther('root_num');
     if (text === undefined) {
@@ -247,54 +241,6 @@ export class Pcifront implements XenbusDriver {
     });
   }
 
-  /** A new bus: as on any machine, function 0 of each slot, and the others where there is more than one. */
-  #scanRoot(root: { segment: number; bus: number }): void {
-    const name = formatRoot(root);
-    if (this.#roots.length === 0) this.#print('Installing PCI frontend');
-    this.#print(`Creating PCI Frontend Bus ${name}`);
-    this.#print(`PCI host bridge to bus ${name}`);
-    for (const resource of ['[io  0x0000-0xffff]', '[mem 0x00000000-0xffffffffff]', '[bus 00-ff]']) {
-      this.#kernel.print(`pci_bus ${name}: root bus resource ${resource}`);
-    }
-    this.#roots.push(root);
-    for (let slot = 0; slot < SLOTS && !this.#hung; slot++) {
-      const first = this.#lookAt(root, slot * FUNCTIONS);
-      const functions = first !== undefined && (first.headerType & MULTI_FUNCTION) !== 0 ? FUNCTIONS : 1;
-      for (let fn = 1; fn < functions; fn++) this.#lookAt(root, slot * FUNCTIONS + fn);
-    }
-  }
-
-  /** Every function that is not known yet: a back end may show any of them without those before. */
-  #scanBus(root: { segment: number; bus: number }, tell: boolean): FrontDevice[] {
-    const found: FrontDevice[] = [];
-    for (let devfn = 0; devfn < SLOTS * FUNCTIONS && !this.#hung; devfn++) {
-      if (this.#devices.has(root.bus << 8 | devfn)) continue;
-      const device = this.#lookAt(root, devfn);
-      if (device === undefined) continue;
-      found.push(device);
-      if (tell) this.#print(`New device on ${device.name} found.`);
-    }
-    return found;
-  }
-
-  #lookAt({ segment, bus }: { segment: number; bus: number }, devfn: number): FrontDevice | undefined {
-    const routing = bus << 8 | devfn;
-    const config = this.config(routing);
-    const identity = config.read(0, 4);
-    if (isAbsent(identity) || this.#hung) return undefined;
-    const device = probeFunction(config, identity, { segment, bus, devfn });
-    this.#devices.set(routing, device);
-    return device;
-  }
-
-  #claim(devices: readonly FrontDevice[]): void {
-    for (const { name, resources } of devices) {
-      resources.forEach(({ start }, index) => {
-        if (start !== 0) this.#print(`claiming resource ${name}/${index}`);
-      });
-    }
-  }
-
   // ---- functions that go
 
   #detach(xenbus: XenbusDevice): void {
@@ -304,7 +250,7 @@ export class Pcifront implements XenbusDriver {
       if (xenbus.readOther(`state-${index}`) !== String(XENBUS.CLOSING)) continue;
       const address = parseKeyAddress(xenbus.readOther(`vdev-${index}`) ?? '');
       if (address === undefined) throw new XenbusFailure(EINVAL, `Error reading PCI device ${index}`);
-      const device = address.segment === 0 ? this.#devices.get(address.bus << 8 | address.devfn) : undefined;
+      const device = address.segment === 0 ? this.#scan.find(address.bus << 8 | address.devfn) : undefined;
       if (device === undefined) continue;
       this.#removeDevice(device);
       this.#print(`PCI device ${formatDev(address)} removed.`);
@@ -313,12 +259,12 @@ export class Pcifront implements XenbusDriver {
 
   #removeDevice(device: FrontDevice): void {
     if (this.#bound.delete(device)) this.onDeviceGone?.(device);
-    this.#devices.delete(device.routing);
+    this.#scan.forget(device);
   }
 
   #removeAll(): void {
     for (const device of this.devices) this.#removeDevice(device);
-    this.#roots.length = 0;
+    this.#scan.forgetRoots();
   }
 
   // ---- operations
@@ -390,7 +336,7 @@ export class Pcifront implements XenbusDriver {
   }
 
   #answerError({ cmd, err, segment, bus, devfn }: AerOp): number {
-    const device = segment === 0 && bus <= 0xff && devfn <= 0xff ? this.#devices.get(bus << 8 | devfn) : undefined;
+    const device = segment === 0 && bus <= 0xff && devfn <= 0xff ? this.#scan.find(bus << 8 | devfn) : undefined;
     if (device === undefined || this.onError === undefined) return ERS_RESULT.NONE;
     const result = this.onError(device, cmd, err);
     return cmd === PCI_OP.AER_RESUME ? ERS_RESULT.NONE : result;

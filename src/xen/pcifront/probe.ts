@@ -168,7 +168,8 @@ function readRom(config: ConfigAccess, off: number): Resource {
     const size = sizeOf((mask & ROM_MASK) >>> 0, 0);
     if (size === 0) return NOTHING;
     const start = (value & ROM_MASK) >>> 0;
-    const flags = IORESOURCE.MEM | IORESOURCE.PREFETCH | IORESOURCE.READONLY | IORESOURCE.SIZEALIGN | (value & IORESOURCE.ROM_ENABLE);
+    const kind = IORESOURCE.MEM | IORESOURCE.PREFETCH | IORESOURCE.READONLY | IORESOURCE.SIZEALIGN;
+    const flags = kind | (value & IORESOURCE.ROM_ENABLE);
     return { start, end: start + size - 1, flags };
   });
 }

@@ -64,7 +64,7 @@ export class XenbusBus {
   #changed(path: string): void {
     for (const [node, { device }] of [...this.#devices]) {
       const touched = isWithin(path, device.path) || isWithin(device.path, path);
-      if (touched && !this.#exists(device.path)) this.#remove(node);
+      if (touched && this.#replaced(device)) this.#remove(node);
     }
     for (const parts of this.#below(path)) this.#probe(parts);
   }
@@ -100,13 +100,19 @@ export class XenbusBus {
     }
   }
 
+  /** The directory is gone; or it went and came, and what is there is another device. */
+  #replaced(device: XenbusDevice): boolean {
+    if (!this.#exists(device.path)) return true;
+    return device.state !== XENBUS.INITIALISING && device.ownState() === XENBUS.INITIALISING;
+  }
+
   #probe(parts: readonly string[]): void {
     const node = `${FOLDER[this.side]}/${parts.join('/')}`;
     const type = parts[0] as string;
     const driver = this.#drivers.get(type);
     if (driver === undefined || this.#devices.has(node)) return;
     const path = `${domainPath(this.kernel.domid)}/${node}`;
-    const [there, id] = this.side === 'front' ? ['backend', 'backend-id'] as const : ['frontend', 'frontend-id'] as const;
+    const there = this.side === 'front' ? 'backend' : 'frontend';
     const read = (key: string): string | undefined => {
       try {
         return this.kernel.store.readIfThere(`${path}/${key}`);
@@ -117,7 +123,7 @@ export class XenbusBus {
     };
     // one that is on its way, or over, is not begun anew
     if (read('state') !== String(XENBUS.INITIALISING)) return;
-    const [otherEnd = '', domid = ''] = [read(there), read(id)];
+    const [otherEnd = '', domid = ''] = [read(there), read(`${there}-id`)];
     const address = { side: this.side, type, node, otherEnd, otherDomid: Number(domid) };
     const device = new XenbusDevice(this.kernel, address, (one) => this.#leave(one));
     if (!otherEnd.startsWith('/') || !/^\d{1,5}$/.test(domid) || !this.#exists(otherEnd)) {
@@ -133,9 +139,9 @@ export class XenbusBus {
   #otherChanged(node: string): void {
     const one = this.#devices.get(node);
     if (one === undefined) return;
-    // told of a removal that this end has not heard of yet
-    if (!this.#exists(one.device.path)) this.#remove(node);
-    else this.#guard(one.device, () => one.driver.otherEndChanged(one.device, one.device.otherState()));
+    // one that this end has not heard the end of yet; the event of its own directory is still to come
+    if (this.#replaced(one.device)) return;
+    this.#guard(one.device, () => one.driver.otherEndChanged(one.device, one.device.otherState()));
   }
 
   /** What others can bring about ends this device, and nothing else. */
@@ -159,6 +165,6 @@ export class XenbusBus {
     this.#devices.delete(node);
     one.device.end();
     one.driver.remove(one.device);
-    one.device.switchState(XENBUS.CLOSED);
+    if (!this.#replaced(one.device)) one.device.switchState(XENBUS.CLOSED);
   }
 }

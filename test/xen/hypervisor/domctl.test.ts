@@ -251,7 +251,7 @@ life('refusals', async () => {
   const { domctl, hypervisor, guest, plain, refused } = await controlPlane();
   const of = new Domctl(hypervisor, guest.domid);
   const cases: Array<[call: () => unknown, code: string]> = [
-    [() => domctl.pauseDomain(0), 'EINVAL'], [() => domctl.destroyDomain(0), 'EINVAL'], [() => domctl.unpauseDomain(0), 'EINVAL'],
+    [() => domctl.pauseDomain(0), 'EINVAL'], [() => domctl.shutdownDomain(0, 'poweroff'), 'EINVAL'], [() => domctl.destroyDomain(0), 'EINVAL'], [() => domctl.unpauseDomain(0), 'EINVAL'],
     [() => domctl.shutdownDomain(guest.domid, 9), 'EINVAL'], [() => domctl.destroyDomain(77), 'ESRCH'], [() => domctl.info(77), 'ESRCH'],
     [() => of.pauseDomain(plain.domid), 'EPERM'], [() => of.destroyDomain(plain.domid), 'EPERM'], [() => of.list(), 'EPERM'],
     [() => of.info(guest.domid), 'EPERM'], [() => of.physinfo(), 'EPERM'], [() => of.shutdownDomain(plain.domid, 0), 'EPERM'],

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Machine, defineDevice } from '../../../src/index';
 import { Domctl } from '../../../src/xen/hypervisor/domctl';
-import { EDU, NIC, controlPlane } from '../../helpers/control-plane';
+import { EDU, EXPRESS, NIC, controlPlane } from '../../helpers/control-plane';
 import { codeOf } from '../../helpers/guest-machine';
 
 const [SELF, IO] = [0x7ff0, 0x7ff1];
@@ -95,6 +95,34 @@ mappings('I/O memory mapped through a grant needs the granter\'s right, at the t
   domctl.iomemPermission(guest.domid, bar, 1, false);
   hypervisor.unmapIoMemory(guest.domid, bar, 1);
   assert.is(load(), -1, 'and goes with it');
+});
+
+mappings('a page with a vector table cannot be granted on while it is prepared: a grant could be mapped for writing', async () => {
+  const { hypervisor, guest, plain, domctl, physdev, barFrame, configWrite, machine } = await controlPlane();
+  const frame = barFrame(EXPRESS, 3);
+  configWrite(EXPRESS, 4, 2, 2);
+  domctl.iomemPermission(guest.domid, frame, 4, true);
+  const table = machine.engine.frame(hypervisor.grants.setupTable(guest.domid, SELF, 1).frames[0] as number);
+  const grant = (ref: number, mfn: number): void => {
+    const entry = new DataView(table.buffer, table.byteOffset + ref * 8, 8);
+    entry.setUint16(2, plain.domid, true);
+    entry.setUint32(4, mfn, true);
+    entry.setUint16(0, 1, true);
+  };
+  const map = (ref: number): string => {
+    const { status, handle } = hypervisor.grants.map(plain.domid, { address: 0x80000000, ref, dom: guest.domid });
+    if (status === 'okay') hypervisor.grants.unmap(plain.domid, { address: 0x80000000, handle });
+    return status;
+  };
+  grant(9, frame);
+  const other = frame + 3;
+  grant(10, other);
+  assert.equal([map(9), map(10)], ['okay', 'okay']);
+  physdev.prepareMsix(EXPRESS);
+  assert.equal([map(9), map(10)], ['general_error', 'okay']);
+  assert.is(guest.iomem.has(frame, frame), true, 'the right itself stays');
+  physdev.releaseMsix(EXPRESS);
+  assert.is(map(9), 'okay');
 });
 
 mappings.run();

@@ -43,15 +43,15 @@ const DEATHS: Record<string, (split: PciSplit) => void> = {
 };
 
 /**
- * Lives until `steps` changes have been seen; then `kill`, in whatever is under way, and the toolstack takes away what is
- * left. Whether it came so far.
+ * Lives until `steps` changes have been seen, a hundred config reads counting as one; then `kill`, in whatever is under
+ * way, and the toolstack takes away what is left. Whether it came so far.
  */
 function die(machine: Machine, before: Digest, steps: number, kill: (split: PciSplit) => void): boolean {
   const split = PciSplit.on(machine);
   split.record();
   let killed = false;
   split.scheduler.spawn('death', 0, (function* death() {
-    yield { until: () => split.trace.length + (split.pcifront?.reads ?? 0) / 16 >= steps };
+    yield { until: () => split.trace.length + (split.pcifront?.reads ?? 0) / 100 >= steps };
     kill(split);
     killed = true;
   })());

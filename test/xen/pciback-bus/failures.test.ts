@@ -17,14 +17,18 @@ fatal('another magic: both ends close', async () => {
 });
 
 /** What a front end may publish, and what comes of it. */
+const NO_CONFIG = 'Error reading configuration from frontend';
+const NO_MAP = '22 Error mapping other domain page in ours.';
+const rest = { 'event-channel': '1', magic: '7' };
 const PUBLISHED: Array<[name: string, keys: Record<string, string>, error: string]> = [
   ['no magic', { 'pci-op-ref': '8', 'event-channel': '1' }, '14 version mismatch ((null)/7) with pcifront - halting xen-pciback'],
-  ['a magic that is no text', { 'pci-op-ref': '8', 'event-channel': '1', magic: '\x1b[2J7' }, '14 version mismatch (?[2J7/7) with pcifront - halting xen-pciback'],
-  ['no reference', { 'event-channel': '1', magic: '7' }, '2 Error reading configuration from frontend'],
-  ['a reference that is no number', { 'pci-op-ref': '-1', 'event-channel': '1', magic: '7' }, '22 Error reading configuration from frontend'],
-  ['a reference beyond 32 bits', { 'pci-op-ref': '4294967296', 'event-channel': '1', magic: '7' }, '22 Error reading configuration from frontend'],
-  ['a reference that grants nothing', { 'pci-op-ref': '77', 'event-channel': '1', magic: '7' }, '22 Error mapping other domain page in ours.'],
-  ['a reference beyond the table', { 'pci-op-ref': '4294967295', 'event-channel': '1', magic: '7' }, '22 Error mapping other domain page in ours.'],
+  ['a magic that is no text', { 'pci-op-ref': '8', 'event-channel': '1', magic: '\x1b[2J7' },
+    '14 version mismatch (?[2J7/7) with pcifront - halting xen-pciback'],
+  ['no reference', rest, `2 ${NO_CONFIG}`],
+  ['a reference that is no number', { 'pci-op-ref': '-1', ...rest }, `22 ${NO_CONFIG}`],
+  ['a reference beyond 32 bits', { 'pci-op-ref': '4294967296', ...rest }, `22 ${NO_CONFIG}`],
+  ['a reference that grants nothing', { 'pci-op-ref': '77', ...rest }, NO_MAP],
+  ['a reference beyond the table', { 'pci-op-ref': '4294967295', ...rest }, NO_MAP],
 ];
 
 for (const [name, keys, error] of PUBLISHED) {
@@ -67,14 +71,36 @@ fatal('a port that is not for us: the page that was mapped is let go', async () 
   }
 });
 
+fatal('a page that is I/O memory, which the guest has the right to grant', async () => {
+  const split = await PciSplit.create({ front: 'none' });
+  split.connect();
+  const { hypervisor } = split.machine;
+  const mfn = split.machine.barAddress('0000:00:06.0', 0) / 4096;
+  hypervisor.iomemPermission(split.domid, mfn, 1, true);
+  const table = split.machine.engine.frame(hypervisor.grants.frames(split.domain)[0] as number);
+  const entry = new DataView(table.buffer, table.byteOffset + 9 * 8, 8);
+  entry.setUint32(4, mfn, true);
+  entry.setUint32(0, 1, true);
+  const port = hypervisor.events.allocUnbound(split.domid, { remoteDom: 0 });
+  split.domU.store.write(`${split.front}/pci-op-ref`, '9');
+  split.domU.store.write(`${split.front}/event-channel`, String(port));
+  split.domU.store.write(`${split.front}/magic`, '7');
+  split.domU.store.write(`${split.front}/state`, '3');
+  split.scheduler.settle();
+  assert.equal([split.state('B'), errorNode(split)], ['5', '22 Error mapping other domain page in ours.']);
+  assert.equal(hypervisor.grants.mapped(split.machine.dom0), []);
+});
+
 const LISTS: Array<[name: string, key: string, value: string | undefined, error: string]> = [
   ['no number of devices', 'num_devs', undefined, '2 Error reading number of devices'],
   ['a number that is none', 'num_devs', 'many', '22 Error reading number of devices'],
   ['too many devices', 'num_devs', '9999', '22 Error reading number of devices'],
   ['a device that is not there', 'dev-0', undefined, '2 Error reading device configuration'],
   ['a device without a function', 'dev-0', '0000:00:04', '22 Error parsing pci device configuration'],
-  ['a device that is not seized', 'dev-0', '0000:00:1e.0', '22 Couldn\'t locate PCI device (0000:00:1e.0)! perhaps already in-use?'],
-  ['a device of another segment', 'dev-0', '0001:00:04.0', '22 Couldn\'t locate PCI device (0001:00:04.0)! perhaps already in-use?'],
+  ['a device that is not seized', 'dev-0', '0000:00:1e.0',
+    '22 Couldn\'t locate PCI device (0000:00:1e.0)! perhaps already in-use?'],
+  ['a device of another segment', 'dev-0', '0001:00:04.0',
+    '22 Couldn\'t locate PCI device (0001:00:04.0)! perhaps already in-use?'],
 ];
 
 for (const [name, key, value, error] of LISTS) {
@@ -157,6 +183,19 @@ guests('the front end removes its own directory', async () => {
   assert.equal(split.stub.seized.map(({ owner }) => owner), [undefined, undefined, undefined]);
   assert.equal([split.pages.length, split.grants.used.length], [0, 0]);
   assert.equal(split.machine.hypervisor.grants.mapped(split.machine.dom0), []);
+});
+
+guests('directories that go and come before anybody has looked', async () => {
+  const split = await PciSplit.create();
+  split.connect();
+  const grant = split.read(`${split.front}/pci-op-ref`);
+  split.removeDirectories();
+  split.addFirst('0000:00:07.0');
+  split.scheduler.settle();
+  assert.is(`${split.state('B')}${split.state('F')}`, '44');
+  assert.equal(split.stub.seized.map(({ owner }) => owner), [undefined, undefined, split.domid]);
+  assert.equal(split.pcifront?.devices.map(({ device }) => device), [0x8139]);
+  assert.equal([split.pages.length, split.grants.used.length, grant !== undefined], [1, 1, true]);
 });
 
 guests('spurious events: everything is written anew with what it was', async () => {

@@ -86,8 +86,8 @@ hotplug('a third device comes and goes: B7 F7 B8 F4 B4', async () => {
   split.plug(2, '0000:00:07.0');
   split.scheduler.settle();
   assert.is(split.states, 'B7 F7 B8 F4 B4');
-  assert.equal(split.trace.slice(4), ['B/num_devs=3', 'B/state=7', 'F/state=7', 'B/vdev-2=0000:00:02.00', 'B/state-2=3', 'B/state=8',
-    'F/state=4', 'B/state=4']);
+  assert.equal(split.trace.slice(4), ['B/num_devs=3', 'B/state=7', 'F/state=7', 'B/vdev-2=0000:00:02.00', 'B/state-2=3',
+    'B/state=8', 'F/state=4', 'B/state=4']);
   // its driver is bound before the state says so
   assert.equal(told, ['+0000:00:02.0 at F7']);
   split.trace.length = 0;
@@ -122,6 +122,35 @@ hotplug('the first of two goes; the second keeps its virtual slot when its entry
   split.scheduler.settle();
   assert.equal(split.stub.seized.map(({ owner }) => owner), [undefined, undefined, undefined]);
   assert.is(`${split.state('B')}${split.state('F')}`, '44');
+});
+
+hotplug('a device that is not to be had: the back end closes, everything is let go', async () => {
+  const split = await PciSplit.create();
+  split.connect();
+  const gone: string[] = [];
+  if (split.pcifront) split.pcifront.onDeviceGone = ({ name }) => gone.push(name);
+  split.trace.length = 0;
+  split.plug(2, '0000:00:1e.0');
+  split.scheduler.settle();
+  assert.is(split.states, 'B7 F7 B5 F6 B6');
+  assert.equal(gone, ['0000:00:00.0', '0000:00:01.0']);
+  assert.equal([split.pages.length, split.grants.used.length], [0, 0]);
+  split.removeDirectories();
+  split.scheduler.settle();
+  assert.equal(split.stub.seized.map(({ owner }) => owner), [undefined, undefined, undefined]);
+});
+
+hotplug('a device is unbound from pciback while a guest has it: nobody is there any more', async () => {
+  const split = await PciSplit.create();
+  split.connect();
+  const edu = split.stub.seized[1] as NonNullable<typeof split.stub.seized[1]>;
+  split.stub.onTaken?.(edu);
+  assert.is(split.pcifront?.readConfig(8, 0, 4).code, 0x86);
+  assert.is(split.pcifront?.readConfig(0, 0, 4).code, 0);
+  // the stub has it already
+  split.unplug(1);
+  split.scheduler.settle();
+  assert.is(`${split.state('B')}${split.state('F')} ${edu.gaveBack}`, '44 0');
 });
 
 hotplug('power-off: F5 B5 F6 B6', async () => {

@@ -103,7 +103,9 @@ layout('MSI-X: vectors are answered, and nothing of the entries beyond them', as
   assert.equal([0, 1, 2, 3].map((i) => page.getUint32(AT.msix + 4 * i, true)), [55, 0x10036, 0x20035, 0x3ffff]);
   edu.msix = { err: 0, value: 2, pirqs: [] };
   assert.equal(ask(split, { cmd: 4, devfn: 8, value: 3 }), { err: 0, value: 2, flags: 2 });
-  for (const n of [129, 0x7fffffff, 0xffffffff]) assert.equal(ask(split, { cmd: 4, devfn: 8, value: n }), { err: -22, value: n, flags: 2 });
+  for (const n of [129, 0x7fffffff, 0xffffffff]) {
+    assert.equal(ask(split, { cmd: 4, devfn: 8, value: n }), { err: -22, value: n, flags: 2 });
+  }
   edu.msix = { err: -114, value: 3, pirqs: [] };
   assert.equal(ask(split, { cmd: 4, devfn: 8, value: 3 }), { err: -114, value: 3, flags: 2 });
 });
@@ -172,7 +174,8 @@ function restless(first: Op, next: Op): { link: FrontLink; looks: () => number; 
 
 hostile('every field is read once: the page changes after the first look', () => {
   const device = new FakeDevice(E1000);
-  const { link } = restless({ cmd: 0, devfn: 0, offset: 0, size: 4 }, { cmd: 1, devfn: 0xffffffff, offset: -1, size: 77, value: 1 });
+  const later = { cmd: 1, devfn: 0xffffffff, offset: -1, size: 77, value: 1 };
+  const { link } = restless({ cmd: 0, devfn: 0, offset: 0, size: 4 }, later);
   const server = new OpServer(link, { find: (segment, bus, devfn) => (segment + bus + devfn === 0 ? device : undefined) });
   server.handle();
   assert.equal(device.ops, ['r 0/4']);

@@ -174,7 +174,8 @@ for (const mode of ['strict', 'permissive'] as const) {
           assert.is(told, expected.warnings - warned, `warnings at ${where}`);
           for (const [at4, width] of [[off & ~3, 4], [off & ~1, 2], [off, 1]] as const) {
             const [got, want] = [device.configRead(at4, width), expected.read(at4, width)];
-            assert.ok(got.err === want.err && got.value === want.value, `read back after ${where}: ${hex(got.value)}, not ${hex(want.value)}`);
+            assert.ok(got.err === want.err && got.value === want.value,
+              `read back after ${where}: ${hex(got.value)}, not ${hex(want.value)}`);
           }
         }
       }

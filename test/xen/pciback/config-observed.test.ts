@@ -7,7 +7,9 @@ import type { PcibackDevice } from '../../../src/xen/pciback/seized-device';
 import { E1000, E1000E, EDU, fakePciback, PAIR_0, ROOT_PORT, WIDE, type FakePciback } from '../../helpers/fake-pciback';
 
 /** What the front end makes of the errors: PCIBIOS codes (xen-passthrough.md 1.3). */
-const PCIBIOS: Readonly<Record<number, number>> = { 0: 0, [-1]: 0x86, [-2]: 0x87, [-3]: 0x88, [-4]: 0x81, [-5]: 0x87, [-22]: -22 };
+const PCIBIOS: Readonly<Record<number, number>> = {
+  0: 0, [-1]: 0x86, [-2]: 0x87, [-3]: 0x88, [-4]: 0x81, [-5]: 0x87, [-22]: -22,
+};
 
 interface Guest {
   readonly back: FakePciback;
@@ -60,7 +62,8 @@ for (const permissive of [false, true]) {
     assert.is(one.write(0x06, 2, 0xffff), 0);
     assert.is(one.hardware(0x06, 2), before, 'STATUS');
     assert.is(one.read(0x06, 2), 0x0010);
-    for (const [off, size] of [[0x00, 2], [0x02, 2], [0x08, 4], [0x0e, 1], [0x2c, 2], [0x2e, 2], [0x34, 1], [0x3d, 1], [0xca, 2]] as const) {
+    const readOnly = [[0x00, 2], [0x02, 2], [0x08, 4], [0x0e, 1], [0x2c, 2], [0x2e, 2], [0x34, 1], [0x3d, 1], [0xca, 2]] as const;
+    for (const [off, size] of readOnly) {
       const was = one.read(off, size);
       assert.is(one.write(off, size, ~was >>> 0), 0);
       assert.is(one.read(off, size), was, off.toString(16));
@@ -259,8 +262,10 @@ vectors('BARs: value and size, 32 and 64 bits, I/O and none', () => {
     routing: 0x0008, addresses: [0xfeb00000, undefined, 0x3800000000, undefined, 0xe000],
     config: {
       vendorId: 1, deviceId: 2, classCode: 0x020000, revision: 0, interruptPin: 0,
-      bars: [{ kind: 'memory32', size: 0x20000 }, undefined, { kind: 'memory64', size: 0x20000000, prefetchable: true }, undefined,
-        { kind: 'io', size: 0x20 }],
+      bars: [
+        { kind: 'memory32', size: 0x20000 }, undefined, { kind: 'memory64', size: 0x20000000, prefetchable: true },
+        undefined, { kind: 'io', size: 0x20 },
+      ],
     },
   }]);
   const device = fe.take(0x0008);

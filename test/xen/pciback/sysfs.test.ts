@@ -64,8 +64,8 @@ slots('all functions of a slot, all of a bus', () => {
 
 slots('what is no address, and what is out of range', () => {
   const one = files();
-  for (const text of ['', '\n', 'zz', '00:04', '0000:00:04', '00:04.', '(00:04.0)', '00:*.0', '*:04.0', '00:04.0 x', '00:04.0,00:05.0',
-    '-1:04.0', '10000:00:04.0', '100:04.0', '00:20.0', '00:04.8', '00:04.10', '0000:00:ffffffffff.0', '0:0:0:4.0']) {
+  for (const text of ['', '\n', 'zz', '00:04', '0000:00:04', '00:04.', '(00:04.0)', '00:*.0', '*:04.0', '00:04.0 x',
+    '00:04.0,00:05.0', '-1:04.0', '10000:00:04.0', '100:04.0', '00:20.0', '00:04.8', '00:04.10', '0000:00:ffffffffff.0', '0:0:0:4.0']) {
     for (const name of ['new_slot', 'remove_slot']) assert.is(one.write(name, text), 'EINVAL', text);
   }
   assert.is(one.read('slots'), '');
@@ -146,6 +146,23 @@ lists('permissive before the guest has the device counts for it', () => {
   assert.is(one.host.at(E1000E).read(0x40, 4), 0x12345678);
 });
 
+lists('the parameters of the module: permissive can be changed', () => {
+  const one = files();
+  const read = (name: string): string => one.tree.read(`/sys/module/xen_pciback/parameters/${name}`);
+  const write = (name: string, text: string): string => one.write(`../../../../module/xen_pciback/parameters/${name}`, text);
+  assert.equal(['hide', 'passthrough', 'permissive'].map(read), ['\n', 'N\n', 'N\n']);
+  const device = one.take(E1000E);
+  assert.is(write('permissive', 'Y\n'), 'ok');
+  assert.is(read('permissive'), 'Y\n');
+  assert.is(one.read('permissive'), '', 'the list is of devices');
+  device.configWrite(0x40, 4, 0x12345678);
+  assert.is(one.host.at(E1000E).read(0x40, 4), 0x12345678);
+  for (const text of ['', 'x', 'YY', '2']) assert.is(write('permissive', text), 'EINVAL');
+  assert.is(write('permissive', '0'), 'ok');
+  assert.is(device.permissive, false);
+  for (const name of ['hide', 'passthrough']) assert.is(write(name, 'Y'), 'EACCES');
+});
+
 lists.run();
 
 const quirks = suite('quirks');
@@ -201,8 +218,9 @@ quirks('one that no access can reach answers so, and nothing is thrown', () => {
 quirks('errors', () => {
   const one = files();
   one.seize(E1000E);
-  for (const text of ['', '00:05.0', '00:05.0-40', '00:05.0-40:2', '00:05.0-40:2:', '00:05.0-1000:1:0', '00:05.0-40:3:0', '00:05.0-40:0:0',
-    '00:05.0-40:8:0', '00:05.0-40:1:100', '00:05.0-40:2:10000', '00:05.0-40:4:100000000', 'zz-40:1:0', '00:05.*-40:1:0', '00:05.0-zz:1:0']) {
+  for (const text of ['', '00:05.0', '00:05.0-40', '00:05.0-40:2', '00:05.0-40:2:', '00:05.0-1000:1:0', '00:05.0-40:3:0',
+    '00:05.0-40:0:0', '00:05.0-40:8:0', '00:05.0-40:1:100', '00:05.0-40:2:10000', '00:05.0-40:4:100000000', 'zz-40:1:0',
+    '00:05.*-40:1:0', '00:05.0-zz:1:0']) {
     assert.is(one.write('quirks', text), 'EINVAL', text);
   }
   assert.is(one.write('quirks', '00:06.0-40:1:ff'), 'ENODEV');

@@ -51,7 +51,8 @@ vpci('the function number is the host\'s, and there may be no function 0', () =>
 
 vpci('slots are joined by segment, bus and slot of the host', () => {
   const bus = new VirtualBus();
-  const added = [at(0, 5, 0), at(1, 5, 1), at(0, 6, 1), at(1, 5, 0), at(0, 5, 7)].map((routing) => shown(bus.add(device(routing))));
+  const added = [at(0, 5, 0), at(1, 5, 1), at(0, 6, 1), at(1, 5, 0), at(0, 5, 7)]
+    .map((routing) => shown(bus.add(device(routing))));
   assert.equal(added, ['0:0:0.0', '0:0:1.1', '0:0:2.1', '0:0:1.0', '0:0:0.7']);
 });
 
@@ -101,7 +102,8 @@ vpci('nothing is elsewhere', () => {
   const one = device(at(0, 4, 0));
   bus.add(one);
   assert.is(bus.find(0, 0, 0), one);
-  for (const [segment, number, devfn] of [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 8], [0, 0, 256], [0, 0, -1], [0xffffffff, 0, 0]] as const) {
+  const elsewhere = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 8], [0, 0, 256], [0, 0, -1], [0xffffffff, 0, 0]] as const;
+  for (const [segment, number, devfn] of elsewhere) {
     assert.is(bus.find(segment, number, devfn), undefined);
   }
 });
@@ -150,7 +152,8 @@ bridges('as the stub has them, with the topology that the module was loaded with
     const topology = back.stub.topology();
     assert.is(refusal(() => topology.add(back.take(ROOT_PORT)))[0], 14);
     const added = [PAIR_0, PAIR_1, BEHIND, E1000].map((routing) => shown(topology.add(back.take(routing))));
-    assert.equal(added, passthrough ? ['0:0:10.0', '0:0:10.1', '0:1:0.0', '0:0:4.0'] : ['0:0:0.0', '0:0:0.1', '0:0:1.0', '0:0:2.0']);
+    assert.equal(added, passthrough ? ['0:0:10.0', '0:0:10.1', '0:1:0.0', '0:0:4.0']
+      : ['0:0:0.0', '0:0:0.1', '0:0:1.0', '0:0:2.0']);
     assert.is(back.stub.topology().devices().length, 0, 'one for each front end');
   }
 });

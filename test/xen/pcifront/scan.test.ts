@@ -28,12 +28,13 @@ scan('what was found', async () => {
   split.connect();
   const [e1000, edu] = split.pcifront?.devices ?? [];
   assert.equal([e1000?.vendor, e1000?.device, e1000?.classCode, e1000?.pin, e1000?.irq], [0x8086, 0x100e, 0x020000, 1, 0x15]);
-  assert.equal(e1000?.resources.map(({ start, end }) => [start, end]), [[0xfe640000, 0xfe65ffff], [0xd2c0, 0xd2ff], [0, 0], [0, 0],
-    [0, 0], [0, 0], [0xfe540000, 0xfe57ffff]]);
+  assert.equal(e1000?.resources.map(({ start, end }) => [start, end]), [
+    [0xfe640000, 0xfe65ffff], [0xd2c0, 0xd2ff], [0, 0], [0, 0], [0, 0], [0, 0], [0xfe540000, 0xfe57ffff]]);
   assert.equal([...(edu?.capabilities ?? [])], [[5, 0x40]]);
   const lines = split.domU.log.map((line) => line.replace(/^pcifront pci-0: /, ''));
   assert.equal(lines, ['Allocated pdev, sh_info', 'publishing successful!', 'Installing PCI frontend',
-    'Creating PCI Frontend Bus 0000:00', 'PCI host bridge to bus 0000:00', 'pci_bus 0000:00: root bus resource [io  0x0000-0xffff]',
+    'Creating PCI Frontend Bus 0000:00', 'PCI host bridge to bus 0000:00',
+    'pci_bus 0000:00: root bus resource [io  0x0000-0xffff]',
     'pci_bus 0000:00: root bus resource [mem 0x00000000-0xffffffffff]', 'pci_bus 0000:00: root bus resource [bus 00-ff]',
     'claiming resource 0000:00:00.0/0', 'claiming resource 0000:00:00.0/1', 'claiming resource 0000:00:00.0/6',
     'claiming resource 0000:00:01.0/0']);
