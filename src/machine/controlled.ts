@@ -16,7 +16,6 @@ import type { Xl } from '../xen/toolstack/xl';
 import { MachineControl } from './control';
 import type { ControlOptions } from './control';
 import type { ControlConfig, ControlFunction, ControlParts } from './control/parts';
-import { explainFacts } from './explain-facts';
 import type { Machine } from './machine';
 
 /** The control plane, as far as it is used here. */
@@ -29,30 +28,22 @@ export interface ControlledSystem {
   domains(): readonly Domain[];
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined;
+  /** What `explain` knows at this moment. */
+  explainFacts(): ExplainFacts;
 }
 
 export interface ControlledMachine {
   readonly system: ControlledSystem;
   /** Vendor and device of a function in words. */
   nameOf(routing: number): string | undefined;
-  facts(): ExplainFacts;
   digest(): unknown;
 }
 
 /** Makes a machine answer requests. It is driven by them and by the pace from then on: nothing else is to let time pass. */
 export function controlMachine(machine: Machine, options: ControlOptions): MachineControl {
-  const { xen } = machine;
   const names = new Map(machine.listed().map(({ routing, name }) => [routing, name]));
-  const { core, pci, hypervisor, store, stub } = xen;
-  return new MachineControl(controlParts({
-    system: xen,
-    nameOf: (routing) => names.get(routing),
-    facts: () => explainFacts({
-      core, pci, hypervisor, store, stub, hasPcifront: (domid) => xen.pcifront(domid) !== undefined,
-      dumpOf: (routing) => machine.dumpOf(routing),
-    }),
-    digest: () => machine.digest(),
-  }), options);
+  const parts = controlParts({ system: machine.xen, nameOf: (routing) => names.get(routing), digest: () => machine.digest() });
+  return new MachineControl(parts, options);
 }
 
 /** PCI BIOS 2.1 §4: the register number is not one that this function has, or not aligned. */
@@ -60,7 +51,7 @@ const BAD_REGISTER_NUMBER = 0x87;
 /** BAR 0 to 5 and the ROM. */
 const RESOURCES = 7;
 
-export function controlParts({ system, nameOf, facts, digest }: ControlledMachine): ControlParts {
+export function controlParts({ system, nameOf, digest }: ControlledMachine): ControlParts {
   const { core, pci, scheduler, sysfs, xl } = system;
   const host = (device: PciDevice): ControlFunction => ({
     routing: device.routing, name: nameOf(device.routing), driver: device.driver,
@@ -92,7 +83,7 @@ export function controlParts({ system, nameOf, facts, digest }: ControlledMachin
     },
     config: (domain, routing) => guestConfig(front(domain), routing),
     explain: (args) => {
-      const explanation = explain(facts(), parseExplainArgs(args));
+      const explanation = explain(system.explainFacts(), parseExplainArgs(args));
       return { text: explainText(explanation), document: explainDocument(explanation), ok: exitCodeOf(explanation) === 0 };
     },
     digest,

@@ -23,11 +23,11 @@ async function running(): Promise<{ control: MachineControl; machine: Machine; s
     scheduler: split.scheduler, sysfs: xen.sysfs, core: xen.core, pci: xen.pci, xl: { run: noXl },
     domains: () => [machine.dom0, split.domain],
     pcifront: (domid) => (domid === split.domid ? split.pcifront : undefined),
+    explainFacts: () => ({ iommu: false, interruptRemapping: false, unsafePassthrough: false, devices: [], domain: () => undefined }),
   };
   const names = new Map(machine.listed().map(({ routing, name }) => [routing, name]));
   const parts = controlParts({
     system, nameOf: (routing) => names.get(routing), digest: () => machine.digest(),
-    facts: () => ({ iommu: false, interruptRemapping: false, unsafePassthrough: false, devices: [], domain: () => undefined }),
   });
   return { control: new MachineControl(parts, { around: AROUND }), machine, split };
 }
