@@ -78,10 +78,20 @@ export class EduDriver {
     this.#guest.store(this.#bar + off, 4, value);
   }
 
-  /** n! modulo 2^32, with the interrupt that tells when it is ready. */
-  factorial(n: number): number {
+  /** Event channel of its message. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Begins with n! modulo 2^32; a message tells when it is in FACTORIAL. */
+  startFactorial(n: number): void {
     this.write(Edu.STATUS, Edu.STATUS_RAISE);
     this.write(Edu.FACTORIAL, n);
+  }
+
+  /** n! modulo 2^32, with the interrupt that tells when it is ready. */
+  factorial(n: number): number {
+    this.startFactorial(n);
     this.#waitFor(Edu.INTERRUPT_FACTORIAL);
     return this.read(Edu.FACTORIAL);
   }
@@ -94,14 +104,26 @@ export class EduDriver {
     this.dma.unmap(bus, va, size, direction);
   }
 
-  /** The same at a bus address that the caller names: what a hostile driver does. */
-  transferBus(bus: number, bufferOff: number, size: number, toDevice: boolean): void {
+  /** Begins to copy between a bus address and the device's buffer; a message tells when that is done. */
+  startTransfer(bus: number, bufferOff: number, size: number, toDevice: boolean): void {
     const buffer = Edu.BUFFER + bufferOff;
     this.#write64(Edu.DMA_SOURCE, toDevice ? bus : buffer);
     this.#write64(Edu.DMA_DESTINATION, toDevice ? buffer : bus);
     this.#write64(Edu.DMA_COUNT, size);
     this.write(Edu.DMA_COMMAND, Edu.DMA_START | Edu.DMA_RAISE | (toDevice ? 0 : Edu.DMA_TO_RAM));
+  }
+
+  /** The same at a bus address that the caller names: what a hostile driver does. */
+  transferBus(bus: number, bufferOff: number, size: number, toDevice: boolean): void {
+    this.startTransfer(bus, bufferOff, size, toDevice);
     this.#waitFor(Edu.INTERRUPT_DMA);
+  }
+
+  /** Takes what the device interrupts for: bits of INTERRUPT_*. */
+  acknowledge(): number {
+    const status = this.read(Edu.INTERRUPT_STATUS);
+    this.write(Edu.INTERRUPT_ACKNOWLEDGE, status);
+    return status;
   }
 
   #write64(off: number, value: number): void {
@@ -112,8 +134,7 @@ export class EduDriver {
   #waitFor(cause: number): void {
     this.#guest.wait(Edu.DMA_TIME_MS * 1e6);
     if (!this.#guest.takeEvent(this.#port)) throw new PortcullisError('DRIVER_TIMEOUT', 'edu sent no interrupt', { cause });
-    const status = this.read(Edu.INTERRUPT_STATUS);
-    this.write(Edu.INTERRUPT_ACKNOWLEDGE, status);
+    const status = this.acknowledge();
     if ((status & cause) === 0) throw new PortcullisError('DRIVER_TIMEOUT', `edu interrupted for ${status}, not ${cause}`, { status });
   }
 }

@@ -80,6 +80,7 @@ const AGED_PAGES = 65536;
 /** dma_map and dma_unmap of one device in one guest. */
 export class DmaMapper {
   readonly off: number;
+  readonly #guest: Guest;
   readonly #engine: Engine;
   readonly #lazy: boolean;
   #released = false;
@@ -87,6 +88,7 @@ export class DmaMapper {
   /** With `{ off }` of one that there was when a snapshot was taken: goes on with it. */
   constructor(guest: Guest, options: DmaOptions | DmaDocument) {
     const { engine } = guest;
+    this.#guest = guest;
     this.#engine = engine;
     if ('off' in options) {
       this.off = options.off;
@@ -165,6 +167,9 @@ export class DmaMapper {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    for (let i = 0; i < this.#engine.word(this.off + DmaMap.BOUNCE_COUNT); i++) {
+      this.#guest.freePages(this.#engine.word(this.off + DmaMap.BOUNCE + i * 16 + 8), 1);
+    }
     this.#engine.heap.give(this.off, DmaMap.SIZE);
   }
 

@@ -1,4 +1,5 @@
 // Addresses and interrupts of a device that a description gives by hand, where firmware would choose.
+import { Pci, PciBar } from '../../assembly/spec/pci';
 import type { DeviceDefinition } from '../devices/definition';
 import { PortcullisError } from '../errors';
 import { bdfOf, formatBdf } from '../pci/bdf';
@@ -64,7 +65,7 @@ export function resolvePlace(description: PlaceDescription, definition: DeviceDe
   };
   whole('gsi', gsi, FIRST_GSI, LAST_GSI);
   whole('irq', irq, 1, 255);
-  whole('interruptLine', interruptLine, 1, 255);
+  whole('interruptLine', interruptLine, 0, 255);
   if ((gsi ?? irq) !== undefined && (definition.config?.interruptPin ?? 0) === 0) {
     refuse('BAD_INTERRUPT')('it has no interrupt pin; leave "gsi" and "irq" out');
   }
@@ -79,6 +80,33 @@ export function resolvePlace(description: PlaceDescription, definition: DeviceDe
 export const FIRMWARE_PLACE: ResolvedPlace = {
   bars: new Map(), rom: undefined, interruptLine: undefined, romSize: undefined, gsi: undefined, irq: undefined,
 };
+
+/**
+ * Where a function of a dump was on the machine that it is of. Its interrupt in Linux is also the one that the pin leads
+ * to, where that can be. Throws BAD_ADDRESS for an address that this machine does not have.
+ */
+export function placeOfDump(definition: DeviceDefinition, routing: number): ResolvedPlace {
+  const { config, dump } = definition;
+  if (config?.image === undefined) return FIRMWARE_PLACE;
+  const { value } = config.image;
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const hex = (address: number): string => `0x${address.toString(16)}`;
+  const bars = config.bars.flatMap((bar, index) => {
+    if (bar === undefined) return [];
+    const off = Pci.BAR0 + 4 * index;
+    const low = view.getUint32(off, true);
+    const high = bar.kind === 'memory64' ? view.getUint32(off + 4, true) : 0;
+    const address = high * 2 ** 32 + ((low & ~(bar.kind === 'io' ? PciBar.IO_FLAGS : PciBar.MEMORY_FLAGS)) >>> 0);
+    return address === 0 ? [] : [[String(index), hex(address)] as const];
+  });
+  const irq = dump?.irq !== undefined && dump.irq >= 1 && dump.irq <= 255 && config.interruptPin !== 0 ? dump.irq : undefined;
+  const place = resolvePlace({
+    bars: Object.fromEntries(bars), interruptLine: value[Pci.INTERRUPT_LINE] as number,
+    ...(irq !== undefined && { irq }), ...(irq !== undefined && irq >= FIRST_GSI && irq <= LAST_GSI && { gsi: irq }),
+  }, definition, routing);
+  const rom = config.bridge ? 0 : (view.getUint32(Pci.ROM_ADDRESS, true) & ~PciBar.ROM_FLAGS) >>> 0;
+  return rom === 0 ? place : { ...place, rom };
+}
 
 function barAddress(index: string, text: string, definition: DeviceDefinition, refuse: Refuse): number {
   const bars = definition.config?.bars ?? [];

@@ -21,7 +21,7 @@ export interface ControlledSystem {
   readonly sysfs: Sysfs;
   readonly core: PciCore;
   readonly pci: HostPci;
-  readonly xl: Xl;
+  readonly xl: Pick<Xl, 'run'>;
   domains(): readonly Domain[];
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined;
@@ -108,10 +108,13 @@ function hostConfig(pci: HostPci, routing: number): ControlConfig {
   };
 }
 
-/** A function has as much as its back end gives: one of conventional PCI answers beyond 256 bytes with ones or not at all. */
+/** As Linux finds it: there is extended config space where its first register is not all ones. */
 function guestConfig(pcifront: Pcifront, routing: number): ControlConfig {
   return {
-    size: Pci.EXTENDED_CONFIG_SIZE,
+    get size() {
+      const { code, value } = pcifront.readConfig(routing, Pci.CONFIG_SIZE, 4);
+      return code !== 0 || value >>> 0 === 0xffffffff ? Pci.CONFIG_SIZE : Pci.EXTENDED_CONFIG_SIZE;
+    },
     read: (off, width) => pcifront.readConfig(routing, off, width),
     write: (off, width, value) => pcifront.writeConfig(routing, off, width, value).code,
   };

@@ -8,7 +8,9 @@ import { e1000e } from '../devices/e1000e/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
-import { FIRMWARE_PLACE, PLACE_FIELDS, type PlaceDescription, type ResolvedPlace, resolvePlace } from './addresses';
+import {
+  FIRMWARE_PLACE, PLACE_FIELDS, type PlaceDescription, type ResolvedPlace, placeOfDump, resolvePlace,
+} from './addresses';
 import { type DumpDescription, devicesOfDump, isDump } from './dumps';
 import { busesOf } from './topology';
 import { parseSize } from './size';
@@ -121,7 +123,7 @@ export const DESCRIPTION_FIELDS = {
   dom0: ['memory', 'pciback'],
   pciback: ['hide', 'passthrough', 'permissive', 'kind'],
   device: ['model', 'bdf', 'link', ...PLACE_FIELDS],
-  dump: ['model', 'file', 'only', 'text'],
+  dump: ['model', 'file', 'only', 'keep', 'text'],
 } as const;
 
 function fail(code: string, message: string, fields: Record<string, unknown>): never {
@@ -137,6 +139,7 @@ function knownKeys(what: string, value: object, keys: readonly string[]): void {
 /** The functions of a dump. */
 function resolveDump(dump: DumpDescription, taken: Set<number>): PlacedDevice[] {
   knownKeys('a dump', dump, DESCRIPTION_FIELDS.dump);
+  flag(`"keep" of ${dump.file}`, dump.keep);
   return devicesOfDump(dump).map(({ definition, routing }) => {
     const bdf = formatBdf(bdfOf(routing));
     if (taken.has(routing)) {
@@ -144,7 +147,7 @@ function resolveDump(dump: DumpDescription, taken: Set<number>): PlacedDevice[] 
         + 'other one another address', { bdf });
     }
     taken.add(routing);
-    return { definition, routing, link: 'none', place: FIRMWARE_PLACE };
+    return { definition, routing, link: 'none', place: dump.keep ? placeOfDump(definition, routing) : FIRMWARE_PLACE };
   });
 }
 

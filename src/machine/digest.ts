@@ -8,11 +8,15 @@ import {
 import { VtdPte } from '../../assembly/spec/vtd';
 import { type Engine, hashText } from '../engine/index';
 import { bdfOf, formatBdf } from '../pci/bdf';
+import type { PciCore } from '../xen/dom0/pci-core';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
+import type { Scheduler } from '../xen/schedule/scheduler';
+import type { Xenstored } from '../xen/xenstore/daemon';
+import { countStore, dumpStore } from '../xen/xenstore/dump';
 
 export const DIGEST_SECTIONS = [
   'domains', 'frames', 'holds', 'rights', 'ports', 'decode', 'guestMaps', 'mappings', 'contexts', 'config',
-  'interrupts', 'events', 'grants', 'pools',
+  'interrupts', 'events', 'grants', 'pools', 'store', 'kernels',
 ] as const;
 
 export type DigestSectionName = (typeof DIGEST_SECTIONS)[number];
@@ -341,8 +345,41 @@ function domains(hypervisor: Hypervisor, entries: Entries): void {
   }
 }
 
+/** Nodes of the store, and what its clients have there. */
+function store({ state }: Xenstored, entries: Entries): void {
+  for (const line of dumpStore(state).split('\n')) {
+    const at = line.indexOf(' ');
+    if (at > 0) entries.set(line.slice(0, at), line.slice(at + 1).trim());
+  }
+  for (const [name, count] of Object.entries(countStore(state))) entries.set(`number of ${name}`, String(count));
+}
+
+/** Who waits for what in the first domain and the others. */
+function kernels({ store: { state }, scheduler, core }: ControlPlane, entries: Entries): void {
+  const watches = new Map<string, number>();
+  for (const { domid, watches: own } of state.connections) {
+    for (const { path } of own) {
+      const name = `domain ${domid} watches ${path}`;
+      watches.set(name, (watches.get(name) ?? 0) + 1);
+    }
+  }
+  for (const [name, count] of watches) entries.set(name, String(count));
+  for (const { name, domid } of scheduler.jobs()) entries.set(`job ${name} of domain ${domid}`, 'waits');
+  for (const { name, driver, override } of core.devices) {
+    entries.set(`driver of ${name}`, driver ?? 'none');
+    if (override !== undefined) entries.set(`driver_override of ${name}`, override);
+  }
+}
+
+/** What of the control plane is looked at, when it runs. */
+export interface ControlPlane {
+  readonly store: Xenstored;
+  readonly scheduler: Pick<Scheduler, 'jobs'>;
+  readonly core: Pick<PciCore, 'devices'>;
+}
+
 /** One pass over everything. */
-export function machineDigest(engine: Engine, hypervisor: Hypervisor): Digest {
+export function machineDigest(engine: Engine, hypervisor: Hypervisor, plane?: ControlPlane): Digest {
   const reader = new Reader(engine);
   const empty = DIGEST_SECTIONS.map((name) => [name, new Map()] as const);
   const sections = Object.fromEntries(empty) as Record<DigestSectionName, Entries>;
@@ -359,6 +396,10 @@ export function machineDigest(engine: Engine, hypervisor: Hypervisor): Digest {
   events(hypervisor, sections.events);
   grants(hypervisor, sections.grants);
   pools(reader, hypervisor, sections.pools);
+  if (plane !== undefined) {
+    store(plane.store, sections.store);
+    kernels(plane, sections.kernels);
+  }
   return Object.fromEntries(DIGEST_SECTIONS.map((name) => {
     const sorted = [...sections[name]].sort(([a], [b]) => (a < b ? -1 : 1));
     const hash = hashText(sorted.map(([key, value]) => `${key}\t${value}\n`).join(''));

@@ -9,6 +9,8 @@ export interface DumpDescription {
   file: string;
   /** Addresses of the functions to take, with what leads to them (default: all). */
   only?: string[];
+  /** The functions have the addresses and interrupts that the file tells (default: those that firmware gives). */
+  keep?: boolean;
   /** What is in the file. A host that reads no files gives it, and a snapshot has it. */
   text?: string;
 }

@@ -206,8 +206,16 @@ export class DomainGuest implements Guest {
     this.pci.disableInterrupts(routing);
   }
 
+  /** Whether the domain exists. */
+  get isThere(): boolean {
+    return this.#hypervisor.domains.includes(this.domain);
+  }
+
+  /** Throws DOMAIN_GONE when the domain has been destroyed meanwhile: its slot may be another's by then. */
   wait(ns = 0): void {
     this.#wait(ns);
+    if (this.isThere) return;
+    throw new PortcullisError('DOMAIN_GONE', `domain ${this.domain.domid} is gone`, { domid: this.domain.domid });
   }
 
   addTimer(timer: DriverTimer): void {

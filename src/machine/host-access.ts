@@ -1,4 +1,4 @@
-import { PciCommand, Pci } from '../../assembly/spec/pci';
+import { Pci, PciCommand } from '../../assembly/spec/pci';
 import type { ConfigAccess } from '../pci/access';
 import { KernelError } from '../xen/dom0/errors';
 import type { PciCore } from '../xen/dom0/pci-core';
@@ -37,8 +37,9 @@ export class HostAccess implements GuestPci {
     return this.#parts.core.host.config(routing);
   }
 
+  /** By which the first domain's kernel asks for it, whatever its own number is. */
   line(routing: number): number {
-    return this.#device(routing).host.irq;
+    return this.#device(routing).host.gsi;
   }
 
   #messagesOf(routing: number): { messages: Messages; ports: number[] } {

@@ -1,4 +1,4 @@
-import { Pci, PciBridge, PciCap, PciExp, PciStatus, Pm } from '../../assembly/spec/pci';
+import { Pci, PciBar, PciBridge, PciCap, PciExp, PciStatus, Pm } from '../../assembly/spec/pci';
 import { FunctionRecord, State, StateSize } from '../../assembly/spec/state';
 import type { AttachedFunction } from '../devices/attach';
 import type { Engine } from '../engine/index';
@@ -23,6 +23,10 @@ export interface MachineFunctions {
 const NONE: Resource = { start: 0, end: 0, flags: 0 };
 /** BARs and ROM. */
 const RESOURCES = 7;
+const ROM = 6;
+/** Advanced Features (PCI ECN of 2006): what it has, and the bit of a function-level reset. */
+const AF_CAPABILITIES = 3;
+const AF_FLR = 2;
 
 /** The machine's PCI functions, for the first domain's kernel. */
 export class MachinePci implements HostPci {
@@ -91,6 +95,12 @@ function resourcesOf(found: EnumeratedFunction | undefined, config: ConfigAccess
       : IORESOURCE.MEM | (wide ? IORESOURCE.MEM_64 : 0) | (prefetchable ? IORESOURCE.PREFETCH : 0);
     resources[index] = { start: address, end: address + size - 1, flags: own | kind | IORESOURCE.SIZEALIGN };
   }
+  if (found?.rom !== undefined) {
+    const { address, size } = found.rom;
+    const enabled = (config.read(Pci.ROM_ADDRESS, 4) & PciBar.ROM_ENABLE) !== 0 ? IORESOURCE.ROM_ENABLE : 0;
+    const flags = IORESOURCE.MEM | IORESOURCE.PREFETCH | IORESOURCE.READONLY | IORESOURCE.SIZEALIGN | enabled;
+    resources[ROM] = { start: address, end: address + size - 1, flags };
+  }
   if (found?.secondaryBus !== undefined) resources.push(...windowsOf(config));
   return resources;
 }
@@ -120,6 +130,8 @@ function isResettable(config: ConfigAccess, aloneOnBus: boolean): boolean {
   if (aloneOnBus) return true;
   const express = findCapability(config, PciCap.EXP);
   if (express !== 0 && (config.read(express + PciExp.DEVCAP, 4) & PciExp.DEVCAP_FLR) !== 0) return true;
+  const advanced = findCapability(config, PciCap.AF);
+  if (advanced !== 0 && (config.read(advanced + AF_CAPABILITIES, 1) & AF_FLR) !== 0) return true;
   const power = findCapability(config, PciCap.PM);
   return power !== 0 && (config.read(power + Pm.PMCSR, 2) & Pm.PMCSR_NO_SOFT_RESET) === 0;
 }

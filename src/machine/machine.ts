@@ -5,6 +5,7 @@ import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '..
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
+import type { DumpFacts } from '../devices/dump/facts';
 import { hostBridge } from '../devices/host-bridge/index';
 import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
@@ -21,6 +22,7 @@ import { resetKeepingConfig } from '../pci/reset';
 import type { Domain, Translation } from '../xen/hypervisor/domain';
 import type { Sysfs } from '../xen/dom0/types';
 import { Hypervisor } from '../xen/hypervisor/hypervisor';
+import type { XlResult } from '../xen/toolstack/types';
 import type { Xenstored } from '../xen/xenstore/daemon';
 import {
   DEVICE_MODELS, type DeviceDescription, type MachineDescription, type Models, type ResolvedDescription,
@@ -161,13 +163,16 @@ export class Machine {
 
   /** With the timers of the drivers in the domains that there are. */
   #makeClock(): MachineClock {
-    return new MachineClock(this.engine, this.hypervisor, () => this.hypervisor.domains.flatMap(({ domid }) =>
-      [...this.#guests.get(domid)?.timers ?? [], ...this.#xen?.timers(domid) ?? []]));
+    return new MachineClock(this.engine, this.hypervisor, () =>
+      this.hypervisor.domains.flatMap(({ domid }) => this.#guests.get(domid)?.timers ?? []));
   }
 
   /** The Xen control plane. It boots when it is first asked for; without it, a machine is engine, devices and domains. */
   get xen(): XenSystem {
     this.engine.host.requireOutside('boot the control plane');
+    if (this.description.native) {
+      throw new PortcullisError('NO_XEN', 'the machine\'s owner is "native": there is no Xen on it; leave "owner" out');
+    }
     return this.#xen ??= new XenSystem({
       hypervisor: this.hypervisor, dom0: this.dom0, clock: this.#clock, description: this.description,
       pci: new MachinePci(this.engine, {
@@ -175,7 +180,18 @@ export class Machine {
         enumerated: (routing) => this.#enumerated.find((one) => one.routing === routing),
         irq: (routing) => this.#irqs.get(routing),
       }),
+      guest: (domain) => this.guest(domain), forget: (domid) => { this.#guests.delete(domid); },
+      dumped: (routing) => this.#functions.get(routing)?.definition.dump,
     });
+  }
+
+  /**
+   * Runs a command of the toolstack to its end, in virtual time; never throws for what somebody has typed. `files`: texts
+   * of the files that the command line names.
+   */
+  xl(args: readonly string[], files?: ReadonlyMap<string, string>): XlResult {
+    const { scheduler, xl } = this.xen;
+    return scheduler.run(`xl ${args.join(' ')}`, 0, xl.run(args, files));
   }
 
   /** Files of the first domain's kernel. */
@@ -400,7 +416,9 @@ export class Machine {
   #addGuest(domain: Domain, saved?: GuestDocument): DomainGuest {
     const pci = new DirectPci(this.hypervisor, domain, (routing) =>
       intxLineOf(this.hypervisor, (this.#functions.get(routing) as AttachedFunction).fn));
-    const guest = new DomainGuest(this.hypervisor, domain, { pci, wait: (ns) => this.run(ns) }, saved);
+    // a domain of the toolstack's shares its last two pages with the first domain: store and console
+    const shared = this.#xen !== undefined && domain !== this.dom0 ? 2 : 0;
+    const guest = new DomainGuest(this.hypervisor, domain, { pci, wait: (ns) => this.run(ns), shared }, saved);
     this.#guests.set(domain.domid, guest);
     return guest;
   }
@@ -448,12 +466,14 @@ export class Machine {
     }
     this.hypervisor.deviceAdd(routing, this.functionOf(device.bdf));
     this.#rights(this.dom0.domid, routing, true);
+    this.#xen?.core.rescan();
   }
 
   /** Removes a device while the machine runs. */
   removeDevice(bdf: string): void {
     this.engine.host.requireOutside('remove a device');
     const routing = this.#routing(bdf);
+    this.#xen?.core.remove(routing);
     this.engine.host.remove(this.functionOf(bdf));
     this.#hosts.delete(routing);
     for (const { domid } of this.hypervisor.domains) this.#rights(domid, routing, false);
@@ -472,7 +492,7 @@ export class Machine {
 
   /** Everything that can leak, in a form that can be compared: see `difference`. */
   digest(): Digest {
-    return machineDigest(this.engine, this.hypervisor);
+    return machineDigest(this.engine, this.hypervisor, this.#xen);
   }
 
   /**
@@ -492,6 +512,11 @@ export class Machine {
       const read = (off: number, width: 4): { code: number; value: number } => ({ code: 0, value: config.read(off, width) });
       return { routing, name: deviceName(definition.title), config: { size, read } };
     });
+  }
+
+  /** What a device's dump says of it beyond config space; undefined for one that was not made from a dump. */
+  dumpOf(routing: number): DumpFacts | undefined {
+    return this.#functions.get(routing)?.definition.dump;
   }
 
   #all(): Array<{ routing: number; definition: DeviceDefinition; size: number }> {

@@ -42,6 +42,15 @@ const BYTE_NS = 8;
 const GREETING = 4;
 const GREETING_BYTES = LinkLimit.FRAME_MIN;
 
+/** A task of a driver; what it meets ends it, and is told in the kernel's log. */
+export function* orPrint(kernel: Kernel, name: string, task: Task): Task {
+  try {
+    yield* task;
+  } catch (error) {
+    kernel.print(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 /**
  * A network card in a kernel: its driver, its interrupts, and a task that polls. What comes in goes out again, as in the
  * laboratory's workload, at the pace of the wire; what it has sent itself goes out no second time.
@@ -73,7 +82,7 @@ export class NicService {
     }
     const mac = [...this.#driver.mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
     kernel.print(`${model} ${name}: ${mac}, link is up`);
-    kernel.scheduler.spawn(`${model} ${name}`, kernel.domid, this.#run());
+    kernel.scheduler.spawn(`${model} ${name}`, kernel.domid, orPrint(kernel, name, this.#run()));
   }
 
   get counts(): NicCounts {

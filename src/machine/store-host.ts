@@ -1,19 +1,23 @@
 import { Evtchn } from '../../assembly/spec/xen';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
+import { HypercallError } from '../xen/hypervisor/errors';
+import { GrantMapping } from '../xen/kernel/grant-mapping';
 import type { Kernel } from '../xen/kernel/kernel';
 import type { Xenstored } from '../xen/xenstore/daemon';
 import type { Link } from '../xen/xenstore/ring';
 import type { DomainHost } from '../xen/xenstore/state';
 
+/** The grant that a domain's page for the store is found by (public/grant_table.h, GNTTAB_RESERVED_XENSTORE). */
+const PAGE_REF = 1;
+
 /**
  * What the store needs of the hypervisor: which domains there are, and their pages. The store's daemon lives in the
- * first domain: its end of each channel is a port there.
+ * first domain: its end of each channel is a port there, and the page is mapped there by its grant.
  */
 export class StoreHost implements DomainHost {
   readonly #hypervisor: Hypervisor;
-  /** Ports of the first domain, by domain. */
-  readonly #ports = new Map<number, number>();
-  #signal: { kernel: Kernel; store: Xenstored } | undefined;
+  readonly #connected = new Map<number, { port: number; page: GrantMapping }>();
+  #daemon: { kernel: Kernel; store: Xenstored } | undefined;
 
   constructor(hypervisor: Hypervisor) {
     this.#hypervisor = hypervisor;
@@ -21,34 +25,52 @@ export class StoreHost implements DomainHost {
 
   /** From now on, pages can be connected: whoever signals is served. */
   start(kernel: Kernel, store: Xenstored): void {
-    this.#signal = { kernel, store };
+    this.#daemon = { kernel, store };
   }
 
   exists(domid: number): boolean {
     return this.#hypervisor.domains.some((domain) => domain.domid === domid);
   }
 
-  /** A domain whose kernel speaks to the store from within this process has port 0 and no page. */
-  connect(domid: number, gfn: number, port: number): Link | undefined {
+  /** Undefined for a domain that has not granted its page, or whose port is not for the first domain. */
+  connect(domid: number, _gfn: number, port: number): Link | undefined {
     this.disconnect(domid);
-    const { events, engine } = this.#hypervisor;
-    const domain = this.#hypervisor.domain(domid);
-    if (port <= 0 || port >= Evtchn.PORTS || domain.p2m[gfn] === undefined || this.#signal === undefined) return undefined;
-    const { kernel, store } = this.#signal;
-    const own = events.bindInterdomain(kernel.domid, domid, port);
-    this.#ports.set(domid, own);
-    kernel.onEvent(own, () => store.signal(domid));
-    return {
-      page: () => engine.frame(domain.p2m[gfn] as number),
-      notify: () => events.send(kernel.domid, own),
-    };
+    if (this.#daemon === undefined || port <= 0 || port >= Evtchn.PORTS) return undefined;
+    const { kernel, store } = this.#daemon;
+    const { events } = this.#hypervisor;
+    const page = GrantMapping.map(kernel, domid, PAGE_REF);
+    if (!(page instanceof GrantMapping)) return undefined;
+    try {
+      const own = events.bindInterdomain(kernel.domid, domid, port);
+      this.#connected.set(domid, { port: own, page });
+      kernel.onEvent(own, () => store.signal(domid));
+      return {
+        page: () => page.bytes(),
+        notify: () => this.#notify(own),
+      };
+    } catch (error) {
+      page.unmap();
+      if (error instanceof HypercallError) return undefined;
+      throw error;
+    }
+  }
+
+  /** The domain may have closed its end, or be gone. */
+  #notify(port: number): void {
+    try {
+      this.#hypervisor.events.send(this.#daemon?.kernel.domid ?? 0, port);
+    } catch (error) {
+      if (!(error instanceof HypercallError)) throw error;
+    }
   }
 
   disconnect(domid: number): void {
-    const own = this.#ports.get(domid);
-    if (own === undefined || this.#signal === undefined) return;
-    this.#ports.delete(domid);
-    this.#signal.kernel.offEvent(own);
-    this.#hypervisor.events.close(this.#signal.kernel.domid, own);
+    const connected = this.#connected.get(domid);
+    if (connected === undefined || this.#daemon === undefined) return;
+    this.#connected.delete(domid);
+    const { kernel } = this.#daemon;
+    kernel.offEvent(connected.port);
+    this.#hypervisor.events.close(kernel.domid, connected.port);
+    connected.page.unmap();
   }
 }

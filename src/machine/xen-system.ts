@@ -1,15 +1,33 @@
-import type { DriverTimer } from '../drivers/guest';
+import type { DumpFacts } from '../devices/dump/facts';
 import { PciCore } from '../xen/dom0/pci-core';
 import { showPci } from '../xen/dom0/pci-sysfs';
 import { SysfsTree } from '../xen/dom0/sysfs-tree';
-import type { HostPci, Sysfs } from '../xen/dom0/types';
+import type { HostPci, PciDevice, Sysfs } from '../xen/dom0/types';
+import type { ExplainFacts } from '../xen/explain/types';
 import type { Domain } from '../xen/hypervisor/domain';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
+import { Physdev } from '../xen/hypervisor/physdev';
 import { Kernel } from '../xen/kernel/kernel';
+import { pcibackDriver } from '../xen/pciback/backend';
+import { KernelLines } from '../xen/pciback/interrupt-lines';
+import { IrqPool } from '../xen/pciback/irq-pool';
+import type { InterruptLines } from '../xen/pciback/parts';
+import { PcibackStub } from '../xen/pciback/stub';
+import { PcibackFiles } from '../xen/pciback/sysfs-files';
+import type { Pcifront } from '../xen/pcifront/pcifront';
 import { Scheduler } from '../xen/schedule/scheduler';
+import { Xl } from '../xen/toolstack/xl';
+import { XenbusBus } from '../xen/xenbus/bus';
 import { Xenstored } from '../xen/xenstore/daemon';
 import type { MachineClock } from './clock';
 import type { ResolvedDescription } from './description';
+import { Dom0Drivers } from './dom0-drivers';
+import { explainFacts } from './explain-facts';
+import type { DomainGuest } from './guest';
+import type { GuestKernel } from './guest-kernel';
+import { HostAccess } from './host-access';
+import type { NicCounts, ServiceParts } from './nic-service';
+import { DomainPrograms } from './programs';
 import { StoreHost } from './store-host';
 
 export interface XenParts {
@@ -18,11 +36,16 @@ export interface XenParts {
   readonly clock: MachineClock;
   readonly pci: HostPci;
   readonly description: ResolvedDescription;
+  /** The domain as its drivers see it. */
+  guest(domain: Domain): DomainGuest;
+  forget(domid: number): void;
+  /** What a dump says of a device; undefined for one with a model. */
+  dumped(routing: number): DumpFacts | undefined;
 }
 
 /**
  * The Xen control plane of a machine: the scheduler that runs kernels and tools on the machine's clock, the store, the
- * first domain's kernel with its PCI core and sysfs, and the programs of the other domains.
+ * first domain's kernel with its PCI core, sysfs, pciback and drivers, the toolstack, and the programs of the others.
  */
 export class XenSystem {
   readonly hypervisor: Hypervisor;
@@ -32,27 +55,111 @@ export class XenSystem {
   readonly kernel: Kernel;
   readonly pci: HostPci;
   readonly core: PciCore;
+  /** The first domain's pciback; undefined when it is not loaded. */
+  readonly stub: PcibackStub | undefined;
+  readonly xl: Xl;
+  readonly programs: DomainPrograms;
   readonly #tree = new SysfsTree();
+  readonly #lines: InterruptLines;
+  readonly #drivers: Dom0Drivers;
+  readonly #dumped: XenParts['dumped'];
 
-  constructor({ hypervisor, dom0, clock, pci }: XenParts) {
+  /** Boots. Throws what Xen or pciback finds wrong with their parameters. */
+  constructor(parts: XenParts) {
+    const { hypervisor, dom0, clock, pci, description } = parts;
+    this.#dumped = (routing) => parts.dumped(routing);
     this.hypervisor = hypervisor;
     this.pci = pci;
+    hypervisor.bootDom0Devices({ commandLine: description.xen, unsafePassthrough: description.allowUnsafePassthrough });
     this.scheduler = new Scheduler(clock);
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
-    this.kernel = new Kernel(dom0, { hypervisor, scheduler: this.scheduler, store: this.store });
+    const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
+    this.kernel = new Kernel(dom0, kernelParts);
     host.start(this.kernel, this.store);
     this.core = new PciCore(pci, (line) => this.kernel.print(line));
     showPci(this.core, this.#tree);
+    const physdev = new Physdev(hypervisor, dom0.domid);
+    this.#lines = this.#makeLines(physdev);
+    const irqs = new IrqPool();
+    this.stub = this.#loadPciback(description, physdev, irqs);
+    const guest = parts.guest(dom0);
+    guest.pci = new HostAccess({ kernel: this.kernel, core: this.core, physdev, irqs });
+    this.#drivers = new Dom0Drivers({
+      core: this.core,
+      dumped: (routing) => {
+        const dump = parts.dumped(routing);
+        return dump === undefined ? undefined : dump.driver ?? '';
+      },
+      service: ({ routing, name }: PciDevice): ServiceParts => ({ kernel: this.kernel, lines: this.#lines, guest, routing, name }),
+    });
+    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget });
+    this.xl = new Xl({
+      ...kernelParts, sysfs: this.#tree, programs: this.programs, seed: description.seed,
+      allowUnsafePassthrough: description.allowUnsafePassthrough, xenRevoke: description.xenRevoke,
+    });
     this.scheduler.settle();
+  }
+
+  /** Its kernel asks for the lines by their GSI, and has a number of its own for some of them. */
+  #makeLines(physdev: Physdev): InterruptLines {
+    const numbers = new Map<number, number>();
+    for (const { gsi, irq } of this.pci.functions()) {
+      if (gsi === 0 || numbers.has(gsi)) continue;
+      numbers.set(gsi, irq);
+      if (irq !== gsi) physdev.mapPirq({ domid: this.kernel.domid, type: 'gsi', index: gsi, pirq: irq });
+    }
+    const own = new KernelLines(this.kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
+    const numberOf = (gsi: number): number => numbers.get(gsi) ?? gsi;
+    return {
+      request: (gsi, name, handler) => own.request(numberOf(gsi), name, handler),
+      free: (gsi, name) => own.free(numberOf(gsi), name),
+      shared: (gsi) => own.shared(numberOf(gsi)),
+    };
+  }
+
+  /** It comes before all other drivers, so that it has the devices that it is to hide. */
+  #loadPciback({ pciback }: ResolvedDescription, physdev: Physdev, irqs: IrqPool): PcibackStub | undefined {
+    const { kind, hide, passthrough, permissive } = pciback;
+    if (kind === 'none') return undefined;
+    const stub = new PcibackStub({ host: this.pci, kernel: this.kernel, physdev, lines: this.#lines, irqs }, { hide, passthrough, permissive });
+    this.core.addDriver(stub);
+    new PcibackFiles(stub).addTo(this.#tree);
+    const driver = pcibackDriver(kind, { kernel: this.kernel, stub, config: (routing) => this.pci.config(routing) });
+    if (driver !== undefined) new XenbusBus(this.kernel, 'back').register(driver);
+    return stub;
   }
 
   get sysfs(): Sysfs {
     return this.#tree;
   }
 
-  /** Timers of the drivers that run in a domain. */
-  timers(_domid: number): readonly DriverTimer[] {
-    return [];
+  domains(): readonly Domain[] {
+    return this.hypervisor.domains;
+  }
+
+  /** The kernel that runs in a domain. */
+  guestKernel(domid: number): GuestKernel | undefined {
+    return this.programs.kernels.get(domid);
+  }
+
+  /** The front end for PCI in a domain's kernel. */
+  pcifront(domid: number): Pcifront | undefined {
+    return this.guestKernel(domid)?.front;
+  }
+
+  /** What `explain` knows at this moment. */
+  explainFacts(): ExplainFacts {
+    const { hypervisor, store, pci, core, stub } = this;
+    return explainFacts({
+      hypervisor, store, pci, core, stub, dumped: this.#dumped,
+      // one that has not been started will have its front end
+      pcifront: (domid) => domid === 0 || this.guestKernel(domid) === undefined || this.pcifront(domid) !== undefined,
+    });
+  }
+
+  /** What the first domain's own driver has done with a network card; undefined when it has none. */
+  nic(routing: number): NicCounts | undefined {
+    return this.#drivers.nic(routing)?.counts;
   }
 }

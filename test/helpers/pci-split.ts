@@ -265,6 +265,8 @@ export interface SplitOptions {
   front?: PcifrontKind;
   devices?: readonly FakeSpec[];
   hostAddresses?: boolean;
+  /** In place of the made-up one, which then has nothing to do. */
+  stub?: Stub;
 }
 
 export class PciSplit {
@@ -288,7 +290,7 @@ export class PciSplit {
   #nextPage = 16;
 
   private constructor(machine: Machine, domain: Domain, options: SplitOptions) {
-    const { back = 'linux', front = 'linux', devices = [E1000, EDU, RTL], hostAddresses = false } = options;
+    const { back = 'linux', front = 'linux', devices = [E1000, EDU, RTL], hostAddresses = false, stub } = options;
     this.machine = machine;
     this.domain = domain;
     this.#front = front;
@@ -299,7 +301,7 @@ export class PciSplit {
     this.backBus = new XenbusBus(this.dom0, 'back');
     const config = (routing: number): ConfigAccess =>
       access((this.stub.seized.find((one) => one.routing === routing) as FakeDevice).config);
-    const driver = pcibackDriver(back, { kernel: this.dom0, stub: this.stub, config });
+    const driver = pcibackDriver(back, { kernel: this.dom0, stub: stub ?? this.stub, config });
     if (driver !== undefined) this.backBus.register(driver);
     this.backend = driver instanceof PcibackBackend ? driver : undefined;
     this.tool = new XenstoreClient(this.store);

@@ -27,7 +27,7 @@ export class RefusedError extends CommandError {
 
 function exitCodeOf(code: number, reason: string | undefined): ExitCode {
   if (code === RPC.internal || code === RPC.parseError || code === RPC.invalidRequest || code === RPC.unknownMethod) return EXIT.bug;
-  return code === RPC.invalidParams || reason?.startsWith('BAD_') === true ? EXIT.usage : EXIT.failed;
+  return code === RPC.invalidParams || reason === 'USAGE' || reason?.startsWith('BAD_') === true ? EXIT.usage : EXIT.failed;
 }
 
 /** Resolves with the result. Throws a RefusedError, and a CommandError when no machine is served there. */

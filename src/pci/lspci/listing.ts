@@ -17,7 +17,7 @@ export function listFunctions(functions: readonly ListedFunction[], options: Lis
   const apart = options.verbose > 0 || options.hex > 0;
   return functions.map((one) => {
     const wanted = Math.max(HEX_BYTES[options.hex], options.verbose > 0 ? Pci.EXTENDED_CONFIG_SIZE : 64);
-    const bytes = readBytes(one, Math.min(one.config.size, wanted));
+    const bytes = readBytes(one, wanted);
     const lines = [titleLine(one, bytes, options.verbose), ...(options.verbose > 0 ? details(one, bytes, options) : []),
       ...hexLines(bytes, HEX_BYTES[options.hex])];
     return `${lines.join('\n')}\n${apart ? '\n' : ''}`;
@@ -25,7 +25,8 @@ export function listFunctions(functions: readonly ListedFunction[], options: Lis
 }
 
 /** A dword that cannot be read is all ones, as it is on a bus without the device. */
-function readBytes({ config }: ListedFunction, size: number): ConfigBytes {
+function readBytes({ config }: ListedFunction, wanted: number): ConfigBytes {
+  const size = Math.min(config.size, wanted);
   const view = new DataView(new ArrayBuffer(size));
   for (let off = 0; off < size; off += 4) {
     const { code, value } = config.read(off, 4);

@@ -9,7 +9,7 @@ const hex = (value: number): string => value.toString(16);
 
 export function* access(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts, asked: Access): Generator<Check> {
   if (asked.kind === 'config') yield configCheck(device, asked.register);
-  else if (asked.kind === 'dma') yield* dmaChecks(facts, device);
+  else if (asked.kind === 'dma') yield* dmaChecks(facts, device, domain, asked.address);
   else if (asked.kind === 'irq') yield* interruptChecks(facts, device, domain);
   else yield* barChecks(facts, device, domain, asked);
 }
@@ -71,13 +71,18 @@ function rightsCheck({ bdf }: DeviceFacts, domain: DomainFacts, io: boolean, bar
   return ok('outside-rights', `${domain.name} may use them`);
 }
 
-function* dmaChecks(facts: ExplainFacts, device: DeviceFacts): Generator<Check> {
+function* dmaChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts, address: number | undefined): Generator<Check> {
   const { bdf } = device;
   yield powerCheck(device);
   yield (device.command & PciCommand.MASTER) !== 0 ? ok('bus-master-off', 'it may do DMA')
     : refused('bus-master-off', `${bdf} may do no DMA: its driver has not turned bus mastering on`, command(`setpci -s ${bdf} COMMAND=4:4`));
   yield facts.iommu ? ok('no-iommu', 'its DMA goes through its domain\'s tables')
     : warning('no-iommu', 'there is no IOMMU: its DMA reaches all memory', edit('in the machine\'s file: "iommu": "vtd"', { iommu: 'vtd' }));
+  if (!facts.iommu || address === undefined) return;
+  const frame = Math.floor(address / PAGE);
+  yield domain.dmaReaches(frame) ? ok('outside-rights', `frame ${hex(frame)} is in its tables`)
+    : refused('outside-rights', `frame ${hex(frame)} is not in the tables of ${domain.name}: the unit blocks the DMA`,
+      edit('a frame becomes reachable when the domain has it, or has mapped a grant of it'));
 }
 
 function* interruptChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts): Generator<Check> {

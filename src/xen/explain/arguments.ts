@@ -3,17 +3,17 @@ import { formatBdf, parseBdf } from '../../pci/bdf';
 import { parseOperation } from '../../pci/setpci/operation';
 import type { Access, Question } from './types';
 
-export const EXPLAIN_USAGE = 'explain BDF [--domain DOMAIN] [--access mmio[:ADDRESS]|port[:PORT]|dma|irq|config:REGISTER]';
+export const EXPLAIN_USAGE = 'explain BDF [--domain DOMAIN] [--access mmio[:ADDRESS]|port[:PORT]|dma[:ADDRESS]|irq|config:REGISTER]';
 
 function fail(why: string): never {
   throw new PortcullisError('USAGE', `${why}; usage: ${EXPLAIN_USAGE}`);
 }
 
-/** Reads `mmio`, `mmio:fe640000`, `port:d2c0`, `dma`, `irq`, `config:COMMAND`. Throws USAGE and BAD_REGISTER. */
+/** Reads `mmio`, `mmio:fe640000`, `port:d2c0`, `dma`, `dma:1000`, `irq`, `config:COMMAND`. Throws USAGE and BAD_REGISTER. */
 export function parseAccess(text: string): Access {
   const at = text.indexOf(':');
   const [kind, rest] = at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
-  if (kind === 'mmio' || kind === 'port') {
+  if (kind === 'mmio' || kind === 'port' || kind === 'dma') {
     if (rest === undefined) return { kind };
     const most = kind === 'port' ? 0xffff : 2 ** 40 - 1;
     const address = /^(?:0x)?([0-9a-f]{1,10})$/i.exec(rest)?.[1];
@@ -26,7 +26,7 @@ export function parseAccess(text: string): Access {
     if (register.values.length > 0) fail(`"${rest}" has a value; explain asks for the register only`);
     return { kind, register };
   }
-  if ((kind === 'dma' || kind === 'irq') && rest === undefined) return { kind };
+  if (kind === 'irq' && rest === undefined) return { kind };
   return fail(`there is no access "${text}"`);
 }
 

@@ -9,9 +9,8 @@ const ASCII: Readonly<Record<Outcome, string>> = { ok: '+', refused: 'x', warnin
 /** Version of the document of `explainDocument`. */
 export const EXPLAIN_SCHEMA = 1;
 
-function askedText(access: Access): string {
+function askedText(access: Exclude<Access, { kind: 'dma' }>): string {
   if (access.kind === 'config') return `a write of ${access.register.text}`;
-  if (access.kind === 'dma') return 'DMA';
   if (access.kind === 'irq') return 'interrupts';
   const at = access.address === undefined ? '' : ` at 0x${access.address.toString(16)}`;
   return access.kind === 'mmio' ? `memory${at}` : `ports${at}`;
@@ -19,6 +18,10 @@ function askedText(access: Access): string {
 
 function questionText({ bdf, domain, access }: Question): string {
   if (access === undefined) return `Can ${bdf} be given to ${domain ?? 'a guest'}?`;
+  if (access.kind === 'dma') {
+    return `Does DMA of ${bdf} ${domain === undefined ? '' : `for ${domain} `}reach ${access.address === undefined
+      ? 'memory' : `0x${access.address.toString(16)}`}?`;
+  }
   return `Does ${domain ?? 'who has it'} reach ${askedText(access)} of ${bdf}?`;
 }
 

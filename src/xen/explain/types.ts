@@ -11,7 +11,8 @@ export type Access =
   | { readonly kind: 'mmio'; readonly address?: number }
   /** Of all port BARs, or of one port. */
   | { readonly kind: 'port'; readonly address?: number }
-  | { readonly kind: 'dma' }
+  /** Of the domain's memory, or of the page with a machine address. */
+  | { readonly kind: 'dma'; readonly address?: number }
   | { readonly kind: 'irq' }
   /** A write of a register, as `setpci` names it. */
   | { readonly kind: 'config'; readonly register: Operation };
@@ -117,6 +118,8 @@ export interface DomainFacts {
   mayMap(firstMfn: number, count: number): boolean;
   mayUsePorts(first: number, count: number): boolean;
   mayUseInterrupt(gsi: number): boolean;
+  /** Whether its devices' DMA reaches a machine frame, when it goes through the unit. */
+  dmaReaches(mfn: number): boolean;
 }
 
 export interface ExplainFacts {

@@ -39,6 +39,8 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
 
   readonly #parts: PcibackParts;
   readonly #module: { readonly permissive: boolean };
+  /** Bytes of config space. */
+  readonly #size: number;
   readonly #saved: ConfigState;
   readonly #bridge: boolean;
   #owner: number | undefined;
@@ -54,8 +56,8 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     this.host = host;
     this.#parts = parts;
     this.#module = module;
-    const size = parts.host.configSize(host.routing);
-    const raw = new RawConfig(parts.host.config(host.routing), size);
+    this.#size = parts.host.configSize(host.routing);
+    const raw = new RawConfig(parts.host.config(host.routing), this.#size);
     this.raw = raw;
     this.#bridge = (raw.get(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT;
     this.identity = identify(parts.host, host.routing);
@@ -64,7 +66,7 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     this.messages = new Messages(raw, host, parts.physdev, parts.irqs);
     this.interrupt = new FakeInterrupt(parts.lines, this.#bridge ? 0 : host.irq, name);
     raw.change(Pci.COMMAND, decodeBits(host), true);
-    this.#saved = new ConfigState(raw, size);
+    this.#saved = new ConfigState(raw, this.#size);
     this.#settle();
   }
 
@@ -130,10 +132,15 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     this.messages.disable('msix');
     this.#messagesOff();
     this.#powerOn();
-    if (this.host.resettable) this.#parts.host.reset(this.routing);
+    if (this.host.resettable && this.#present()) this.#parts.host.reset(this.routing);
     this.#saved.restore();
     this.raw.change(Pci.COMMAND, PciCommand.MASTER | PciCommand.INTX_DISABLE, false);
     for (const bar of this.bars) bar.sizing = false;
+  }
+
+  /** It may have been pulled out. */
+  #present(): boolean {
+    return this.#parts.host.functions().some(({ routing }) => routing === this.routing);
   }
 
   #powerOn(): void {
@@ -152,7 +159,7 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
   }
 
   readonly keepState = (change: () => void): void => {
-    const state = new ConfigState(this.raw, this.#parts.host.configSize(this.routing));
+    const state = new ConfigState(this.raw, this.#size);
     change();
     state.restore();
     this.messages.restore();

@@ -12,6 +12,7 @@ import type { SeizedDevice, Stub, Topology } from './types';
 export class PcibackStub implements PciDriver, Stub {
   readonly name = 'pciback';
   readonly slots = new SlotList();
+  readonly hide: string;
   readonly passthrough: boolean;
   /** Module parameter, of all devices; may change at any time. */
   permissive: boolean;
@@ -22,6 +23,7 @@ export class PcibackStub implements PciDriver, Stub {
   /** Throws EINVAL for a list `hide` that cannot be read; then there is no driver. */
   constructor(parts: PcibackParts, { hide = '', passthrough = false, permissive = false }: PcibackParameters = {}) {
     this.#parts = parts;
+    this.hide = hide;
     this.passthrough = passthrough;
     this.permissive = permissive;
     try {

@@ -5,6 +5,7 @@ import { parseFunction, parseSlot } from './slots';
 import type { PcibackStub } from './stub';
 
 const FOLDER = '/sys/bus/pci/drivers/pciback';
+const PARAMETERS = '/sys/module/xen_pciback/parameters';
 const hex = (value: number, digits: number): string => (value >>> 0).toString(16).padStart(digits, '0');
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('');
 
@@ -12,7 +13,7 @@ const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`)
 const QUIRK = /^\s*(.+)-([0-9a-f]{1,8}):([0-9a-f]{1,8}):([0-9a-f]{1,8})\s*$/i;
 const REGISTER_MAX = 0xfff;
 
-/** Files of the driver in sysfs, beside those that every driver has. */
+/** Files of the driver in sysfs, beside those that every driver has, and of the module. */
 export class PcibackFiles {
   readonly #stub: PcibackStub;
 
@@ -44,12 +45,29 @@ export class PcibackFiles {
     };
   }
 
+  /** Parameters of the module, by name: `permissive` is of all devices, and can be changed. */
+  get parameters(): Readonly<Record<string, SysfsFile>> {
+    const stub = this.#stub;
+    return {
+      hide: { read: () => `${stub.hide}\n` },
+      passthrough: { read: () => flag(stub.passthrough) },
+      permissive: { read: () => flag(stub.permissive), write: (text) => { stub.permissive = parseFlag(text); } },
+    };
+  }
+
   addTo(sysfs: SysfsHost): void {
-    for (const [name, file] of Object.entries(this.files)) sysfs.addFile(`${FOLDER}/${name}`, file);
+    for (const [path, file] of this.#all()) sysfs.addFile(path, file);
   }
 
   removeFrom(sysfs: SysfsHost): void {
-    for (const name of Object.keys(this.files)) sysfs.removeFile(`${FOLDER}/${name}`);
+    for (const [path] of this.#all()) sysfs.removeFile(path);
+  }
+
+  #all(): Array<[path: string, file: SysfsFile]> {
+    return [
+      ...Object.entries(this.files).map(([name, file]): [string, SysfsFile] => [`${FOLDER}/${name}`, file]),
+      ...Object.entries(this.parameters).map(([name, file]): [string, SysfsFile] => [`${PARAMETERS}/${name}`, file]),
+    ];
   }
 
   #removeSlot(text: string): void {
@@ -75,6 +93,16 @@ export class PcibackFiles {
     }
     this.#seized(match[1] as string, 'ENODEV').virtual.addQuirk(off, size, mask);
   }
+}
+
+function flag(on: boolean): string {
+  return on ? 'Y\n' : 'N\n';
+}
+
+function parseFlag(text: string): boolean {
+  if (/^[yY1]\n?$/.test(text)) return true;
+  if (/^[nN0]\n?$/.test(text)) return false;
+  throw new KernelError('EINVAL', `"${text.trim()}" is neither Y nor N`, { text });
 }
 
 function quirksOf({ name, raw, identity, fields }: PcibackDevice): string {

@@ -1,8 +1,8 @@
 /** Making a device assignable and undoing that: `xl pci-assignable-add`, `-remove` and `-list`. */
 
 import { DomId } from '../../../assembly/spec/machine';
-import type { Bdf } from '../../pci/bdf';
 import { PortcullisError } from '../../errors';
+import type { Bdf } from '../../pci/bdf';
 import { RC, strerror } from './errors';
 import { isAssignable, isSeized, pcibackLoaded, seizedDevices } from './host-device';
 import { devicePath, PCIBACK, sysfsDevice } from './paths';
@@ -54,7 +54,8 @@ function take(run: Run, bdf: Bdf, undo: Undo): void {
 /** Its DMA reaches nothing until a guest has it; on a machine without an IOMMU that is refused, or no more than a word. */
 function quarantine(run: Run, bdf: Bdf): void {
   const { domctl } = run.tools;
-  attemptOn(run, `failed to quarantine ${nameOf(bdf)}`, () => domctl.assignDevice(DomId.IO, routingOf(bdf), { relaxed: true }), false);
+  attemptOn(run, `failed to quarantine ${nameOf(bdf)}`,
+    () => domctl.assignDevice(DomId.IO, routingOf(bdf), { relaxed: true }), false);
   if (!domctl.physinfo().directio) run.out.warn(`no IOMMU: ${nameOf(bdf)} can reach all memory of the machine`);
 }
 

@@ -1,17 +1,17 @@
 /** Giving a device to a domain: `pci=` of a new one, and `xl pci-attach`. */
 
-import type { Bdf } from '../../pci/bdf';
 import { PortcullisError } from '../../errors';
-import { XenstoreError } from '../xenstore/errors';
+import type { Bdf } from '../../pci/bdf';
 import type { Task } from '../schedule/scheduler';
 import { assignableAdd } from './assignable';
 import { RC, strerror } from './errors';
 import { findByName, functionsOfSlot, isAssignable, isSeized, resetDevice, resourcesOf, seizeAnew } from './host-device';
+import type { AttachedDevice, KnownDomain } from './known-domain';
 import { devicePath, PCIBACK, pciBackend } from './paths';
 import { addDevice, STATE, targetOf } from './pci-nodes';
 import { type PciSpec, shortAddress } from './pci-spec';
 import { grantRights } from './rights';
-import { type AttachedDevice, type KnownDomain, nameOf, routingOf, type Run, Undo } from './toolstack';
+import { nameOf, routingOf, type Run, Undo } from './toolstack';
 
 /** The function that a spec means, or those of a slot from the last to the first, and where the guest should see them. */
 export function functionsOf(run: Run, spec: PciSpec): Array<{ bdf: Bdf; vdevfn: number }> {
@@ -82,7 +82,7 @@ function* attachFunction(run: Run, known: KnownDomain, { bdf, vdevfn, spec }: Wa
     known.devices.push(device);
     done = true;
   } catch (error) {
-    if (!(error instanceof XenstoreError) && !(error instanceof PortcullisError)) throw error;
+    if (!(error instanceof PortcullisError)) throw error;
     if (error.code !== 'LIBXL') run.out.error(error.message);
     run.fail(RC.FAIL, `libxl__device_pci_add failed for PCI device ${shortAddress(bdf)} (rc ${RC.FAIL})`);
   } finally {

@@ -3,8 +3,9 @@
 import type { Task } from '../schedule/scheduler';
 import { nameOfDomain } from './create';
 import { UsageError } from './errors';
+import type { KnownDomain } from './known-domain';
 import { type Options, type OptionTable, parseOptions } from './options';
-import type { KnownDomain, Run } from './toolstack';
+import type { Run } from './toolstack';
 
 export interface Invocation extends Options {
   readonly run: Run;

@@ -56,7 +56,9 @@ function tokensOf(text: string, file: string): Token[] {
       found = true;
       break;
     }
-    if (!found) throw syntaxError(file, line, JSON.stringify(text.slice(at, text.indexOf('\n', at) >>> 0).slice(0, 20)), 'no such thing is known');
+    if (found) continue;
+    const near = JSON.stringify(text.slice(at, text.indexOf('\n', at) >>> 0).slice(0, 20));
+    throw syntaxError(file, line, near, 'no such thing is known');
   }
   tokens.push({ kind: 'end', text: 'the end', line });
   return tokens;
@@ -124,7 +126,7 @@ class Parser {
     if (before === undefined) return value;
     if (before.kind === 'list' && value.kind === 'list') return { ...value, items: [...before.items, ...value.items] };
     if (before.kind === 'string' && value.kind === 'string') return { ...value, text: before.text + value.text };
-    throw syntaxError(this.#file, value.line, '`+=\'', 'only a list goes to a list, and a string to a string;');
+    throw syntaxError(this.#file, value.line, '`+=\'', 'only a list goes to a list, and a string to a string');
   }
 
   #value(depth: number): ConfigValue {
@@ -138,7 +140,7 @@ class Parser {
       return { kind, text: text.slice(1, -1).replace(/\\(.)/g, (_, c: string) => ESCAPES[c] ?? c), line };
     }
     if (!this.#isMark('[')) throw this.#unexpected('a number, a string in quotes or a list');
-    if (depth === DEPTH) throw this.#unexpected(`no list deeper than ${DEPTH}`);
+    if (depth === DEPTH) throw syntaxError(this.#file, line, '`[\'', `lists go ${DEPTH} deep`);
     this.#at++;
     const items: ConfigValue[] = [];
     for (;;) {

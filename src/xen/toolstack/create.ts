@@ -9,7 +9,8 @@ import { destroyDomain } from './destroy';
 import type { DomainConfig } from './domain-config';
 import { type DomainNodes, type SharedRing, writeConsole, writeDomain } from './domain-nodes';
 import { RC, strerror } from './errors';
-import { DOM0, type KnownDomain, type Run } from './toolstack';
+import type { KnownDomain } from './known-domain';
+import { DOM0, type Run } from './toolstack';
 
 const PAGES_PER_MIB = 256;
 /** Grant references that the toolstack fills (public/grant_table.h). */
@@ -58,7 +59,11 @@ export function* createDomain(run: Run, config: DomainConfig, paused: boolean): 
   checkConfig(run, config);
   const known = build(run, config);
   const { domid } = known.domain;
+  // who wants to do something to it waits until it is complete
+  const { busy } = run.tools;
+  busy.add(domid);
   let done = false;
+  let failure = 'domain creation failed';
   try {
     for (const { first, count } of config.ioports) run.tools.domctl.ioportPermission(domid, first, count, true);
     for (const { first, count } of config.iomem) run.tools.domctl.iomemPermission(domid, first, count, true);
@@ -70,15 +75,18 @@ export function* createDomain(run: Run, config: DomainConfig, paused: boolean): 
     yield* run.transaction((inside) => writeDomain(inside, nodes));
     run.parts.store.introduce(domid, nodes.store.pfn, nodes.store.port);
     yield* run.transaction((inside) => writeConsole(inside, nodes));
+    failure = 'unable to add pci devices';
     for (const spec of config.pci) yield* attachSpec(run, known, spec, true);
+    failure = 'domain creation failed';
     if (!paused) start(run, known);
     done = true;
   } catch (error) {
     if (!(error instanceof PortcullisError)) throw error;
     if (error.code !== 'LIBXL') run.out.error(`domain "${config.name}": ${strerror(error)}`);
-    run.fail(RC.FAIL, known.devices.length < config.pci.length ? 'unable to add pci devices' : 'domain creation failed');
+    run.fail(RC.FAIL, failure);
   } finally {
     if (!done) for (const task = destroyDomain(run, known); task.next(false).done !== true;);
+    busy.delete(domid);
   }
   return known;
 }

@@ -1,12 +1,14 @@
 /** What xl leaves running for each domain that it has made: it waits for the domain to stop, and does as its config says. */
 
+import { PortcullisError } from '../../errors';
 import type { Task } from '../schedule/scheduler';
 import { createDomain } from './create';
 import { destroyDomain } from './destroy';
 import type { EndAction } from './domain-config';
 import { rename } from './domain-nodes';
 import { LibxlError } from './errors';
-import { DOM0, type KnownDomain, Run, type Toolstack } from './toolstack';
+import type { KnownDomain } from './known-domain';
+import { DOM0, Run, type Toolstack } from './toolstack';
 
 /** Between the end of a domain and its next life: one that stops at once does not keep the machine from all else. */
 const RESTART_DELAY = 2e9;
@@ -16,27 +18,31 @@ export function watchOver(tools: Toolstack, known: KnownDomain): void {
 }
 
 function* guard(tools: Toolstack, known: KnownDomain): Task {
-  const { domid } = known.domain;
-  const isThere = (): boolean => tools.domains.get(domid) === known;
-  const stopped = (): boolean => isThere() && tools.domctl.info(domid).shutdown !== undefined;
-  yield { until: () => !isThere() || stopped() };
-  if (!isThere()) return;
+  const { domain } = known;
+  const isKnown = (): boolean => tools.domains.get(domain.domid) === known;
+  const isThere = (): boolean => tools.parts.hypervisor.domains.includes(domain);
+  yield { until: () => !isKnown() || !isThere() || domain.shutdown !== undefined };
+  if (!isKnown()) return;
   const run = new Run(tools);
   try {
     // the store tells those who watch for the end of domains
-    tools.parts.store.shutdown(domid);
-    run.out.complain(`Domain ${domid} has shut down, reason code ${tools.domctl.info(domid).shutdown}`);
-    yield* run.locked(domid, () => act(run, known, isThere));
+    tools.parts.store.shutdown(domain.domid);
+    run.out.complain(isThere() ? `Domain ${domain.domid} has shut down, reason code ${domain.shutdown}`
+      : `Domain ${domain.domid} is gone`);
+    const action = isThere() ? actionFor(known) : 'destroy';
+    run.out.complain(`Action for shutdown of domain ${domain.domid} is ${action ?? 'none'}`);
+    yield* run.locked(domain.domid, () => act(run, known, action, isKnown));
   } catch (error) {
-    if (!(error instanceof LibxlError)) throw error;
+    if (!(error instanceof PortcullisError)) throw error;
+    if (!(error instanceof LibxlError)) run.out.error(error.message);
   } finally {
     tools.log(known.name, run.out);
     run.close();
   }
 }
 
-function actionFor(tools: Toolstack, { domain, config }: KnownDomain): EndAction | undefined {
-  switch (tools.domctl.info(domain.domid).shutdown) {
+function actionFor({ domain, config }: KnownDomain): EndAction | undefined {
+  switch (domain.shutdown) {
     case 'poweroff': return config.onPoweroff;
     case 'reboot': return config.onReboot;
     case 'crash': case 'watchdog': return config.onCrash;
@@ -44,11 +50,10 @@ function actionFor(tools: Toolstack, { domain, config }: KnownDomain): EndAction
   }
 }
 
-function* act(run: Run, known: KnownDomain, isThere: () => boolean): Task {
-  if (!isThere()) return;
+function* act(run: Run, known: KnownDomain, action: EndAction | undefined, isKnown: () => boolean): Task {
+  // a command was faster
+  if (!isKnown()) return;
   const { domid } = known.domain;
-  const action = actionFor(run.tools, known);
-  run.out.complain(`Action for shutdown of domain ${domid} is ${action ?? 'none'}`);
   if (action === undefined || action === 'preserve') return;
   if (action.startsWith('coredump')) run.out.warn('no core is dumped: that is not modelled');
   if (action === 'rename-restart') {

@@ -3,9 +3,10 @@
 import type { Task } from '../schedule/scheduler';
 import { detachFunction, release, takeAway } from './detach';
 import { removeDomain } from './domain-nodes';
+import type { KnownDomain } from './known-domain';
 import { pciBackend } from './paths';
 import { removeFolders, STATE } from './pci-nodes';
-import { attempt, type KnownDomain, type Run } from './toolstack';
+import { attempt, type Run } from './toolstack';
 
 /**
  * Ends a domain. While it lives, its front end is asked to let go of one device after the other; when it does not
@@ -44,8 +45,8 @@ function* unplug(run: Run, known: KnownDomain): Task<boolean> {
 
 /** Whether there is a front end, connected and not stopped. */
 function answers(run: Run, domid: number): boolean {
-  const info = run.tools.domctl.info(domid);
-  return run.lives(domid) && !info.paused && run.store.readIfThere(`${pciBackend(domid)}/state`) === STATE.CONNECTED;
+  return run.lives(domid) && !run.tools.domctl.info(domid).paused
+    && run.store.readIfThere(`${pciBackend(domid)}/state`) === STATE.CONNECTED;
 }
 
 /** Nothing of the domain runs any more. */
@@ -78,7 +79,8 @@ function* takeRest(run: Run, known: KnownDomain): Task<boolean> {
 function remove(run: Run, known: KnownDomain): boolean {
   const { domid } = known.domain;
   const { domctl, domains, parts } = run.tools;
-  let clean = attempt(run.out, `removing what the store has of domain ${domid}`, () => removeDomain(run.store, domid, known.uuid));
+  let clean = attempt(run.out, `removing what the store has of domain ${domid}`,
+    () => removeDomain(run.store, domid, known.uuid));
   clean = attempt(run.out, 'xc_domain_destroy failed', () => domctl.destroyDomain(domid)) && clean;
   clean = attempt(run.out, `releasing domain ${domid}`, () => parts.store.release(domid)) && clean;
   domains.delete(domid);

@@ -6,10 +6,11 @@
 import type { Bdf } from '../../pci/bdf';
 import type { Task } from '../schedule/scheduler';
 import { resetDevice, seizeAnew } from './host-device';
+import type { AttachedDevice, KnownDomain } from './known-domain';
 import { devicePath, pciBackend, pciFrontend } from './paths';
 import { askRemoval, placeOf, removeDevice, removeFolders, STATE } from './pci-nodes';
 import { revokeRights } from './rights';
-import { type AttachedDevice, attempt, type KnownDomain, nameOf, routingOf, type Run } from './toolstack';
+import { attempt, nameOf, routingOf, type Run } from './toolstack';
 
 export interface Detached {
   /** Whether both ends let go of it by themselves. */
@@ -40,7 +41,9 @@ export function* detachFunction(run: Run, known: KnownDomain, device: AttachedDe
     if (!over) clean = attempt(run.out, 'removing the keys', () => removeKeys(run, domid, bdf)) && clean;
     if (!taken) clean = takeAway(run, known, device) && clean;
     if (!handed) {
-      clean = attempt(run.out, `taking ${nameOf(bdf)} from a back end that does not let go of it`, () => seizeAnew(run, bdf)) && clean;
+      const seized = attempt(run.out, `taking ${nameOf(bdf)} from a back end that does not let go of it`,
+        () => seizeAnew(run, bdf));
+      clean = seized && clean;
     }
     release(run, known, bdf);
   }
@@ -64,9 +67,9 @@ function* handOver(run: Run, known: KnownDomain, bdf: Bdf, wait: boolean): Task<
   const notReady = (): boolean => {
     if (!run.lives(domid)) return false;
     const front = run.store.readIfThere(`${pciFrontend(domid)}/state`);
-    run.out.warn(`Backend ${pciBackend(domid)} not ready: `
-      + `${front === STATE.INITIALISING ? `domain ${domid} has no front end` : `its state is ${state()}, the front end's ${front}`}; `
-      + `${nameOf(bdf)} is taken from it`);
+    const why = front === STATE.INITIALISING ? `domain ${domid} has no front end`
+      : `its state is ${state()}, the front end's ${front}`;
+    run.out.warn(`Backend ${pciBackend(domid)} not ready: ${why}; ${nameOf(bdf)} is taken from it`);
     return false;
   };
   if (wait) yield* run.poll(() => connected() || !run.lives(domid));

@@ -77,8 +77,8 @@ function* list({ run, given, operands }: Invocation): Task<number> {
   run.out.print(`Name                                        ID   Mem VCPUs\tState\tTime(s)${verbose ? '   UUID' : ''}`);
   for (const info of infos) {
     const state = [
-      !info.paused && info.shutdown === undefined ? 'r' : '-', '-', info.paused ? 'p' : '-', info.shutdown !== undefined ? 's' : '-',
-      info.shutdown === 'crash' ? 'c' : '-', info.dying ? 'd' : '-',
+      !info.paused && info.shutdown === undefined ? 'r' : '-', '-', info.paused ? 'p' : '-',
+      info.shutdown !== undefined ? 's' : '-', info.shutdown === 'crash' ? 'c' : '-', info.dying ? 'd' : '-',
     ].join('');
     const uuid = run.tools.domains.get(info.domid)?.uuid ?? '00000000-0000-0000-0000-000000000000';
     run.out.print(nameOfDomain(run, info.domid).padEnd(40) + ` ${String(info.domid).padStart(5)} `
@@ -182,13 +182,17 @@ export const DOMAIN_COMMANDS: readonly Command[] = [
     details: ['-p  leave it paused', '-q  quiet', '-n  only show what would be made', '-c  show its console'], execute: create,
   },
   {
-    name: 'list', summary: 'List the domains', synopsis: '[-lv] [<Domain>]', options: { letters: 'lv', long: { long: 'l', verbose: 'v' } },
-    details: ['-l  as JSON', '-v  with UUIDs'], execute: list,
+    name: 'list', summary: 'List the domains', synopsis: '[-lv] [<Domain>]',
+    options: { letters: 'lv', long: { long: 'l', verbose: 'v' } }, details: ['-l  as JSON', '-v  with UUIDs'], execute: list,
   },
-  { name: 'destroy', summary: 'End a domain at once', synopsis: '<Domain>', operands: 1, options: { letters: 'f' }, execute: destroy },
   {
-    name: 'shutdown', summary: 'Ask a domain to stop', synopsis: '[-w] -a|<Domain>', options: { letters: 'awF', long: { all: 'a', wait: 'w' } },
-    details: ['-a  all of them', '-w  wait until it has'], execute: ask('poweroff'),
+    name: 'destroy', summary: 'End a domain at once', synopsis: '<Domain>', operands: 1, options: { letters: 'f' },
+    execute: destroy,
+  },
+  {
+    name: 'shutdown', summary: 'Ask a domain to stop', synopsis: '[-w] -a|<Domain>',
+    options: { letters: 'awF', long: { all: 'a', wait: 'w' } }, details: ['-a  all of them', '-w  wait until it has'],
+    execute: ask('poweroff'),
   },
   {
     name: 'reboot', summary: 'Ask a domain to start anew', synopsis: '[-w] -a|<Domain>',
@@ -199,7 +203,10 @@ export const DOMAIN_COMMANDS: readonly Command[] = [
   { name: 'unpause', summary: 'Let a held domain go on', synopsis: '<Domain>', operands: 1, execute: unpause },
   { name: 'domid', summary: 'Number of a domain', synopsis: '<DomainName>', operands: 1, execute: domid },
   { name: 'domname', summary: 'Name of a domain', synopsis: '<DomainId>', operands: 1, execute: domname },
-  { name: 'console', summary: 'Show what a domain has written on its console', synopsis: '<Domain>', operands: 1, execute: console },
+  {
+    name: 'console', summary: 'Show what a domain has written on its console', synopsis: '<Domain>', operands: 1,
+    execute: console,
+  },
   { name: 'save', summary: 'Refused: not modelled', synopsis: '<Domain> <File>', operands: 1, execute: carry('save') },
   { name: 'migrate', summary: 'Refused: not modelled', synopsis: '<Domain> <Host>', operands: 1, execute: carry('migrate') },
 ];

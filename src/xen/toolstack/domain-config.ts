@@ -60,9 +60,9 @@ const NOT_MODELLED = new Set([
 ]);
 
 const KNOWN = new Set([
-  'name', 'uuid', 'type', 'builder', 'memory', 'vcpus', 'kernel', 'extra', 'cmdline', 'pcifront', 'pci', 'passthrough', 'e820_host',
-  'ioports', 'irqs', 'iomem', 'on_poweroff', 'on_reboot', 'on_crash', 'pci_permissive', 'pci_msitranslate', 'pci_seize',
-  'pci_power_mgmt',
+  'name', 'uuid', 'type', 'builder', 'memory', 'vcpus', 'kernel', 'extra', 'cmdline', 'pcifront', 'pci', 'passthrough',
+  'e820_host', 'ioports', 'irqs', 'iomem', 'on_poweroff', 'on_reboot', 'on_crash', 'pci_permissive',
+  'pci_msitranslate', 'pci_seize', 'pci_power_mgmt',
 ]);
 
 /** The settings, one by one. */
@@ -76,8 +76,8 @@ class Settings {
   string(name: string): string | undefined {
     const value = this.#text.get(name);
     if (value === undefined) return undefined;
-    if (value.kind === 'list') throw new DomainConfigError(`line ${value.line}: ${name} is a list; it must be a string`, { name });
-    return value.text;
+    if (value.kind !== 'list') return value.text;
+    throw new DomainConfigError(`line ${value.line}: ${name} is a list; it must be a string`, { name });
   }
 
   choice<T extends string>(name: string, choices: readonly T[]): T | undefined {
@@ -112,8 +112,8 @@ class Settings {
 
   strings(name: string): string[] {
     return this.list(name).map((item) => {
-      if (item.kind === 'list') throw new DomainConfigError(`line ${item.line}: ${name} is a list of strings, and holds a list`, { name });
-      return item.text;
+      if (item.kind !== 'list') return item.text;
+      throw new DomainConfigError(`line ${item.line}: ${name} is a list of strings, and holds a list`, { name });
     });
   }
 }
@@ -122,7 +122,8 @@ function integerOf(name: string, value: ConfigValue, low: number, high: number):
   const number = value.kind === 'list' || !/^-?(0x[0-9a-f]+|\d+)$/i.test(value.text) ? NaN : Number(value.text);
   if (!Number.isInteger(number) || number < low || number > high) {
     const found = value.kind === 'list' ? 'a list' : `"${value.text}"`;
-    throw new DomainConfigError(`line ${value.line}: ${name} is ${found}; it must be a whole number from ${low} to ${high}`, { name });
+    throw new DomainConfigError(`line ${value.line}: ${name} is ${found}; it must be a whole number from ${low} to ${high}`,
+      { name });
   }
   return number;
 }
@@ -132,7 +133,8 @@ function portsOf(text: string): Range {
   const match = /^([0-9a-f]{1,4})(?:-([0-9a-f]{1,4}))?$/i.exec(text);
   const [first, last] = [parseInt(match?.[1] ?? '', 16), parseInt(match?.[2] ?? match?.[1] ?? '', 16)];
   if (match === null || last < first) {
-    throw new DomainConfigError(`ioports: "${text}" is no range of ports; write first-last in hexadecimal, as in "2f8-2ff"`, { text });
+    throw new DomainConfigError(`ioports: "${text}" is no range of ports; write first-last in hexadecimal, as in "2f8-2ff"`,
+      { text });
   }
   return { first, count: last - first + 1 };
 }
@@ -142,7 +144,8 @@ function framesOf(text: string, type: DomainType): Range {
   const match = /^([0-9a-f]{1,7}),([0-9a-f]{1,7})(@[0-9a-f]{1,7})?$/i.exec(text);
   const [first, count] = [parseInt(match?.[1] ?? '', 16), parseInt(match?.[2] ?? '', 16)];
   if (match === null || count < 1) {
-    throw new DomainConfigError(`iomem: "${text}" is no range of pages; write START,NUM in hexadecimal, as in "fed40,5"`, { text });
+    throw new DomainConfigError(`iomem: "${text}" is no range of pages; write START,NUM in hexadecimal, as in "fed40,5"`,
+      { text });
   }
   if (match[3] !== undefined && type === 'pv') {
     throw new DomainConfigError(`iomem: "${text}": a PV guest maps I/O memory itself; leave ${match[3]} out`, { text });

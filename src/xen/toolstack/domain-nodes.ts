@@ -31,8 +31,8 @@ export interface DomainNodes {
 /** Folders that the domain may read, and those that are its own. */
 const READ_ONLY = ['cpu', 'memory', 'device', 'control'] as const;
 const GUEST_OWNED = [
-  'device/suspend/event-channel', 'control/shutdown', 'control/feature-poweroff', 'control/feature-reboot', 'control/feature-suspend',
-  'control/sysrq', 'data', 'drivers', 'feature', 'attr', 'error',
+  'device/suspend/event-channel', 'control/shutdown', 'control/feature-poweroff', 'control/feature-reboot',
+  'control/feature-suspend', 'control/sysrq', 'data', 'drivers', 'feature', 'attr', 'error',
 ] as const;
 
 /** Bytes of console output that a domain may have waiting. */
@@ -84,7 +84,8 @@ export function writeConsole(store: StoreAccess, { domid, console }: DomainNodes
   store.mkdir(frontend);
   store.setPermissions(frontend, 'n0', `r${domid}`);
   write(frontend, {
-    backend, 'backend-id': 0, limit: CONSOLE_LIMIT, type: 'xenconsoled', output: 'pty', tty: '', port: console.port, 'ring-ref': console.gfn,
+    backend, 'backend-id': 0, limit: CONSOLE_LIMIT, type: 'xenconsoled', output: 'pty', tty: '',
+    port: console.port, 'ring-ref': console.gfn,
   });
   store.mkdir(backend);
   store.setPermissions(backend, 'n0', `r${domid}`);
@@ -96,17 +97,26 @@ export function rename(store: StoreAccess, domid: number, uuid: string, name: st
   store.write(`/vm/${uuid}/name`, name);
 }
 
-/** Removes all of it, the console first. */
+function rmIfThere(store: StoreAccess, path: string): void {
+  try {
+    store.rm(path);
+  } catch (error) {
+    if (!(error instanceof XenstoreError) || error.code !== 'ENOENT') throw error;
+  }
+}
+
+/** Removes all of it, the console first. What back ends have complained of goes as well, which Xen leaves there. */
 export function removeDomain(store: StoreAccess, domid: number, uuid: string): void {
   const paths = [
     `${domainPath(domid)}/console`, consoleBackend(domid), `/local/domain/0/backend/console/${domid}`,
     `/vm/${uuid}`, domainPath(domid), libxlPath(domid),
   ];
-  for (const path of paths) {
-    try {
-      store.rm(path);
-    } catch (error) {
-      if (!(error instanceof XenstoreError) || error.code !== 'ENOENT') throw error;
-    }
+  for (const path of paths) rmIfThere(store, path);
+  const errors = '/local/domain/0/error';
+  if (store.readIfThere(`${errors}/backend/pci/${domid}`) === undefined) return;
+  store.rm(`${errors}/backend/pci/${domid}`);
+  for (const folder of [`${errors}/backend/pci`, `${errors}/backend`, errors]) {
+    if (store.directory(folder).length > 0) return;
+    store.rm(folder);
   }
 }

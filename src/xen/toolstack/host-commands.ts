@@ -1,8 +1,8 @@
 /** xl's commands about the machine. */
 
-import { MODEL } from './model';
-import type { Task } from '../schedule/scheduler';
 import type { Command, Invocation } from './command';
+import type { Task } from '../schedule/scheduler';
+import { MODEL } from './model';
 
 const MIB_PAGES = 256;
 
@@ -45,7 +45,7 @@ export const HOST_COMMANDS: readonly Command[] = [
     details: ['-c  clear it'], execute: dmesg,
   },
   {
-    name: 'debug-keys', summary: 'Have Xen print what it knows: q domains, e event channels, i interrupts, M MSI', synopsis: '<Keys>', operands: 1,
-    execute: debugKeys,
+    name: 'debug-keys', summary: 'Have Xen print what it knows: q domains, e event channels, i interrupts, M MSI',
+    synopsis: '<Keys>', operands: 1, execute: debugKeys,
   },
 ];

@@ -3,6 +3,7 @@
 import type { Bdf } from '../../pci/bdf';
 import type { Range } from './domain-config';
 import { strerror } from './errors';
+import type { DeviceResources } from './known-domain';
 import { devicePath, PCIBACK, sysfsDevice } from './paths';
 import { parseAddress } from './pci-spec';
 import { nameOf, type Run } from './toolstack';
@@ -12,25 +13,19 @@ const PORTS = 0x100;
 const RESOURCES = 7;
 const PAGE = 4096;
 
-export interface DeviceResources {
-  readonly ports: readonly Range[];
-  /** Machine frames. */
-  readonly frames: readonly Range[];
-  /** Interrupt number in domain 0. */
-  readonly irq: number | undefined;
-}
-
 export const pcibackLoaded = (run: Run): boolean => run.parts.sysfs.exists(PCIBACK);
 export const isSeized = (run: Run, bdf: Bdf): boolean => run.parts.sysfs.exists(`${PCIBACK}/${nameOf(bdf)}`);
 
 /** Devices that pciback has, in the order of their addresses. */
 export function seizedDevices(run: Run): Bdf[] {
-  return run.parts.sysfs.list(PCIBACK).filter((name) => /^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(name)).map(parseAddress);
+  const names = run.parts.sysfs.list(PCIBACK);
+  return names.filter((name) => /^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(name)).map(parseAddress);
 }
 
 /** Functions of the same slot that there are. */
 export function functionsOfSlot(run: Run, bdf: Bdf): Bdf[] {
-  return Array.from({ length: 8 }, (_, fn) => ({ ...bdf, function: fn })).filter((one) => run.parts.sysfs.exists(sysfsDevice(one)));
+  const functions = Array.from({ length: 8 }, (_, fn) => ({ ...bdf, function: fn }));
+  return functions.filter((one) => run.parts.sysfs.exists(sysfsDevice(one)));
 }
 
 /** The domain that has it, by the toolstack's book. */

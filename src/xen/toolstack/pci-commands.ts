@@ -5,11 +5,12 @@ import { assignableAdd, assignableList, assignableRemove } from './assignable';
 import { attachSpec, functionsOf } from './attach';
 import { type Command, Exit, findDomain, findKnown, type Invocation } from './command';
 import { detachFunction } from './detach';
-import { LibxlError } from './errors';
+import { LibxlError, RC } from './errors';
 import { findByName } from './host-device';
+import type { KnownDomain } from './known-domain';
 import { listDevices } from './pci-nodes';
 import { checkDeviceName, type DeviceAddress, parseAddress, parsePciSpec, type PciSpec, PciSpecError } from './pci-spec';
-import { type KnownDomain, nameOf, routingOf, type Run } from './toolstack';
+import { nameOf, routingOf, type Run } from './toolstack';
 
 /** A device of the host; `*` is none. Ends the command with 2 for what is no address. */
 function addressOf(run: Run, command: string, text: string): DeviceAddress {
@@ -72,7 +73,8 @@ function* attach({ run, operands }: Invocation): Task<number> {
   const spec = specOf(run, 'pci-attach', operands[1] as string);
   return yield* run.locked(domid, function* () {
     const known = run.known(domid);
-    if (known.config.type !== 'pv') run.fail(-4, `domain ${domid} is ${known.config.type}; devices can be given to pv domains only`);
+    const { type } = known.config;
+    if (type !== 'pv') run.fail(RC.NI, `domain ${domid} is ${type}; devices can be given to pv domains only`);
     const before = known.devices.length;
     try {
       yield* attachSpec(run, known, spec, !known.started);
@@ -96,7 +98,7 @@ function* detachSpec(run: Run, known: KnownDomain, spec: PciSpec, force: boolean
   const wanted = functionsOf(run, spec.address?.allFunctions === true ? { ...spec, vslot: spec.vslot ?? 0 } : spec)
     .map(({ bdf }) => routingOf(bdf));
   const devices = known.devices.filter(({ bdf }) => wanted.includes(routingOf(bdf)));
-  if (devices.length === 0) run.fail(-6, 'PCI device not attached to this domain');
+  if (devices.length === 0) run.fail(RC.INVAL, 'PCI device not attached to this domain');
   let clean = true;
   for (const device of devices.reverse()) {
     clean = (yield* detachFunction(run, known, device, !force && known.started)).clean && clean;
@@ -117,7 +119,8 @@ function* list({ run, operands }: Invocation): Task<number> {
 
 export const PCI_COMMANDS: readonly Command[] = [
   {
-    name: 'pci-attach', summary: 'Give a PCI device to a running domain', synopsis: '<Domain> <PCI_SPEC_STRING>', operands: 2, execute: attach,
+    name: 'pci-attach', summary: 'Give a PCI device to a running domain', synopsis: '<Domain> <PCI_SPEC_STRING>',
+    operands: 2, execute: attach,
   },
   {
     name: 'pci-detach', summary: 'Take a PCI device from a domain', synopsis: '[-f] <Domain> <PCI_SPEC_STRING>', operands: 2,
@@ -129,11 +132,11 @@ export const PCI_COMMANDS: readonly Command[] = [
     options: { letters: 'n:', long: { name: 'n' } }, details: ['-n NAME  a name for it, which configs can use'], execute: add,
   },
   {
-    name: 'pci-assignable-remove', summary: 'Give an assignable device back to domain 0', synopsis: '[-r] <BDF>|<NAME>', operands: 1,
-    options: { letters: 'r' }, details: ['-r  bind it to the driver that had it'], execute: remove,
+    name: 'pci-assignable-remove', summary: 'Give an assignable device back to domain 0', synopsis: '[-r] <BDF>|<NAME>',
+    operands: 1, options: { letters: 'r' }, details: ['-r  bind it to the driver that had it'], execute: remove,
   },
   {
-    name: 'pci-assignable-list', summary: 'List the assignable devices', synopsis: '[-n]', options: { letters: 'n', long: { 'show-names': 'n' } },
-    details: ['-n  with their names'], execute: listAssignable,
+    name: 'pci-assignable-list', summary: 'List the assignable devices', synopsis: '[-n]',
+    options: { letters: 'n', long: { 'show-names': 'n' } }, details: ['-n  with their names'], execute: listAssignable,
   },
 ];

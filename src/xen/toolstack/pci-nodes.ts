@@ -48,7 +48,9 @@ export function listDevices(store: StoreAccess, domid: number): ListedDevice[] {
   return found;
 }
 
-function writeAll(store: StoreAccess, folder: string, values: ReadonlyArray<readonly [name: string, value: string | number]>): void {
+type Values = ReadonlyArray<readonly [name: string, value: string | number]>;
+
+function writeAll(store: StoreAccess, folder: string, values: Values): void {
   for (const [name, value] of values) store.write(`${folder}/${name}`, String(value));
 }
 

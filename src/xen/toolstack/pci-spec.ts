@@ -44,7 +44,8 @@ export function parseAddress(text: string): DeviceAddress {
   const [segment, bus, device, fn] = [match?.[1] ?? '0', match?.[2] ?? '', match?.[3] ?? '', match?.[4] ?? ''].map((digits) =>
     digits === '*' ? 0 : parseInt(digits, 16)) as [number, number, number, number];
   if (match === null || segment > 0xffff || bus > 0xff || device > 0x1f || fn > 7) {
-    throw new PciSpecError(`"${text}" is no PCI address: write [DDDD:]BB:SS.F in hexadecimal, SS up to 1f, F from 0 to 7 or *`, { text });
+    throw new PciSpecError(`"${text}" is no PCI address: write [DDDD:]BB:SS.F in hexadecimal, SS up to 1f, F from 0 to 7 or *`,
+      { text });
   }
   return { segment, bus, device, function: fn, allFunctions: match[4] === '*' };
 }

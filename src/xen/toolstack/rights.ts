@@ -1,11 +1,11 @@
 /** What a domain may reach of a device: I/O ports, I/O memory, the interrupt line. */
 
-import type { Bdf } from '../../pci/bdf';
 import { PortcullisError } from '../../errors';
+import type { Bdf } from '../../pci/bdf';
 import type { Range } from './domain-config';
 import { RC, strerror } from './errors';
-import type { DeviceResources } from './host-device';
-import { type AttachedDevice, attempt, routingOf, type Run, type Undo } from './toolstack';
+import type { AttachedDevice, DeviceResources } from './known-domain';
+import { attempt, routingOf, type Run, type Undo } from './toolstack';
 
 const hex = (value: number): string => value.toString(16);
 
@@ -25,12 +25,14 @@ export function grantRights(run: Run, domid: number, { ports, frames, irq }: Dev
   // what it had already, by another device in the same page or on the same line, it keeps
   for (const { first, count } of ports) {
     const had = before?.ioport.has(first, first + count - 1) ?? false;
-    orFail(run, `xc_domain_ioport_permission 0x${hex(first)}/0x${hex(count)}`, () => domctl.ioportPermission(domid, first, count, true));
+    orFail(run, `xc_domain_ioport_permission 0x${hex(first)}/0x${hex(count)}`,
+      () => domctl.ioportPermission(domid, first, count, true));
     if (!had) undo.add('taking ports back', () => domctl.ioportPermission(domid, first, count, false));
   }
   for (const { first, count } of frames) {
     const had = before?.iomem.has(first, first + count - 1) ?? false;
-    orFail(run, `xc_domain_iomem_permission 0x${hex(first)}/0x${hex(count)}`, () => domctl.iomemPermission(domid, first, count, true));
+    orFail(run, `xc_domain_iomem_permission 0x${hex(first)}/0x${hex(count)}`,
+      () => domctl.iomemPermission(domid, first, count, true));
     if (!had) undo.add('taking I/O memory back', () => domctl.iomemPermission(domid, first, count, false));
   }
   if (irq === undefined) return;
@@ -85,7 +87,8 @@ export function revokeRights(run: Run, domid: number, { bdf, resources }: Attach
   for (const range of resources.frames.flatMap((one) => without(one, kept.flatMap(({ frames }) => frames)))) {
     step(`xc_domain_iomem_permission 0x${hex(range.first)}/0x${hex(range.count)}`,
       () => domctl.iomemPermission(domid, range.first, range.count, false));
-    if (!parts.xenRevoke) step('unmapping', () => { mappings += parts.hypervisor.unmapIoMemory(domid, range.first, range.count); });
+    if (parts.xenRevoke) continue;
+    step('unmapping', () => { mappings += parts.hypervisor.unmapIoMemory(domid, range.first, range.count); });
   }
   if (mappings > 0) {
     run.out.warn(`domain ${domid} still had ${mappings} page${mappings === 1 ? '' : 's'} of the device mapped; unmapped`);

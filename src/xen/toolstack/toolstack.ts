@@ -2,15 +2,13 @@
 
 import { Random } from '../../engine/index';
 import { type Bdf, formatBdf, routingId } from '../../pci/bdf';
-import type { Domain } from '../hypervisor/domain';
 import { Domctl } from '../hypervisor/domctl';
 import { Physdev } from '../hypervisor/physdev';
 import type { Task } from '../schedule/scheduler';
 import { XenstoreClient, type StoreAccess } from '../xenstore/client';
 import { XenstoreError } from '../xenstore/errors';
-import type { DomainConfig } from './domain-config';
 import { LibxlError, RC } from './errors';
-import type { DeviceResources } from './host-device';
+import type { KnownDomain } from './known-domain';
 import { Output } from './output';
 import type { ToolstackParts } from './types';
 
@@ -26,25 +24,6 @@ const LOG_LINES = 1024;
 
 /** Domain 0, whose toolstack this is. */
 export const DOM0 = 0;
-
-/** What is remembered of a domain that was made here. */
-export interface KnownDomain {
-  readonly domain: Domain;
-  readonly uuid: string;
-  /** Its name at the moment: a domain that is kept aside is renamed. */
-  name: string;
-  readonly config: DomainConfig;
-  /** Whether what runs there has been started. */
-  started: boolean;
-  /** Devices that it has been given, in that order. */
-  readonly devices: AttachedDevice[];
-}
-
-/** A device that a domain has, and what it was given of it: its rights go even if the device is there no more. */
-export interface AttachedDevice {
-  readonly bdf: Bdf;
-  readonly resources: DeviceResources;
-}
 
 export class Toolstack {
   readonly parts: ToolstackParts;
@@ -179,10 +158,14 @@ export class Run {
     });
   }
 
-  /** A domain that the toolstack has made; throws INVAL for any other. */
+  /** A domain that the toolstack has made; throws INVAL for any other, and for one that has ended meanwhile. */
   known(domid: number): KnownDomain {
     const known = this.tools.domains.get(domid);
-    if (known === undefined) this.fail(RC.INVAL, `domain ${domid} was not made by xl, which knows nothing of it`);
+    if (known === undefined) {
+      const there = this.parts.hypervisor.domains.some((one) => one.domid === domid);
+      this.fail(RC.INVAL, there ? `domain ${domid} was not made by xl, which knows nothing of it`
+        : `there is no domain ${domid} any more`);
+    }
     return known;
   }
 }

@@ -87,7 +87,8 @@ function* execute(run: Run, args: readonly string[], files: ReadonlyMap<string, 
 }
 
 function usage({ name, synopsis, summary, details = [] }: Command): string[] {
-  return [`Usage: xl ${name} ${synopsis}`.trimEnd(), '', `${summary}.`, ...(details.length === 0 ? [] : ['', 'Options:', '', ...details])];
+  const options = details.length === 0 ? [] : ['', 'Options:', '', ...details];
+  return [`Usage: xl ${name} ${synopsis}`.trimEnd(), '', `${summary}.`, ...options];
 }
 
 function help(run: Run, name: string | undefined, missing: boolean): number {
@@ -97,7 +98,8 @@ function help(run: Run, name: string | undefined, missing: boolean): number {
     return 2;
   }
   const lines = command !== undefined ? usage(command)
-    : ['Usage xl <subcommand> [args]', '', 'xl full list of subcommands:', '', ...COMMANDS.map((one) => ` ${one.name.padEnd(22)}${one.summary}`)];
+    : ['Usage xl <subcommand> [args]', '', 'xl full list of subcommands:', '',
+      ...COMMANDS.map((one) => ` ${one.name.padEnd(22)}${one.summary}`)];
   for (const line of lines) {
     if (missing) run.out.complain(line);
     else run.out.print(line);

@@ -24,7 +24,7 @@ const OTHER: DeviceFacts = {
 };
 const GUEST: DomainFacts = {
   domid: 3, name: 'guest', kind: 'pv', iommu: true, pcifront: true, relaxed: false, pci: undefined,
-  mayMap: () => true, mayUsePorts: () => true, mayUseInterrupt: () => true,
+  mayMap: () => true, mayUsePorts: () => true, mayUseInterrupt: () => true, dmaReaches: () => true,
 };
 const ENDS = { frontState: 4, backState: 4, magic: '7', freeSlots: 30, devices: ['0000:00:06.0'] };
 const DOM0: DomainFacts = { ...GUEST, domid: 0, name: 'Domain-0' };
@@ -134,6 +134,8 @@ const CASES: Record<keyof typeof REASONS, Case[]> = {
     [{ nic: HAS, guest: { mayUsePorts: (first, count) => first !== 0xd2c0 || count !== 64 } }, `${GIVE} --access port:d2d0`, 'refused', /ports d2c0-d2ff/,
       'portcullis xl pci-detach guest 0000:00:04.0'],
     [{ nic: HAS, guest: { mayUsePorts: () => false } }, `${GIVE} --access port:60`, 'refused', /port 60 is not/, 'create guest with ioports = ["60"]'],
+    [{ nic: HAS, guest: { dmaReaches: (mfn) => mfn !== 0x1234 } }, `${GIVE} --access dma:1234800`, 'refused', /frame 1234 is not in the tables of guest/,
+      'a frame becomes reachable when the domain has it, or has mapped a grant of it'],
     [{ nic: HAS, guest: { mayUseInterrupt: (gsi) => gsi !== 20 } }, `${GIVE} --access irq`, 'refused', /interrupt 20 is not/,
       'portcullis xl pci-detach guest 0000:00:04.0']],
   'bus-master-off': [[{ nic: { ...HAS, command: 3 } }, `${GIVE} --access dma`, 'refused', /may do no DMA/, 'portcullis setpci -s 0000:00:04.0 COMMAND=4:4']],

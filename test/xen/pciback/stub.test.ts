@@ -254,6 +254,20 @@ release('a device that a guest has: four lines, the back end is told, the guest 
   assert.is(back.host.at(E1000E).read(0xa2, 2), 0x0004);
 });
 
+release('a device that has been pulled out', () => {
+  const back = fakePciback();
+  const gone = back.host.device(E1000E);
+  const device = back.take(E1000E);
+  device.enableMsix([0, 1]);
+  back.host.all.delete(E1000E);
+  device.configWrite(0xcc, 2, 3);
+  device.configWrite(0xcc, 2, 0);
+  back.physdev.releaseMsix = () => { throw new HypercallError('ENODEV', 'no such device'); };
+  back.stub.remove(gone);
+  assert.equal(back.stub.seized, []);
+  assert.equal(back.physdev.calls.slice(-2), ['unmap 55 of 1', 'unmap 54 of 1']);
+});
+
 release('nobody else\'s device is given or forgotten', () => {
   const [one, other] = [fakePciback(), fakePciback()];
   const device = one.take(E1000);

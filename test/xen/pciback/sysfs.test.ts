@@ -146,6 +146,23 @@ lists('permissive before the guest has the device counts for it', () => {
   assert.is(one.host.at(E1000E).read(0x40, 4), 0x12345678);
 });
 
+lists('the parameters of the module: permissive can be changed', () => {
+  const one = files();
+  const read = (name: string): string => one.tree.read(`/sys/module/xen_pciback/parameters/${name}`);
+  const write = (name: string, text: string): string => one.write(`../../../../module/xen_pciback/parameters/${name}`, text);
+  assert.equal(['hide', 'passthrough', 'permissive'].map(read), ['\n', 'N\n', 'N\n']);
+  const device = one.take(E1000E);
+  assert.is(write('permissive', 'Y\n'), 'ok');
+  assert.is(read('permissive'), 'Y\n');
+  assert.is(one.read('permissive'), '', 'the list is of devices');
+  device.configWrite(0x40, 4, 0x12345678);
+  assert.is(one.host.at(E1000E).read(0x40, 4), 0x12345678);
+  for (const text of ['', 'x', 'YY', '2']) assert.is(write('permissive', text), 'EINVAL');
+  assert.is(write('permissive', '0'), 'ok');
+  assert.is(device.permissive, false);
+  for (const name of ['hide', 'passthrough']) assert.is(write(name, 'Y'), 'EACCES');
+});
+
 lists.run();
 
 const quirks = suite('quirks');

@@ -205,6 +205,16 @@ test('on_crash = "preserve" keeps the domain and its devices; "rename-restart" k
   assert.is(other.run('domid', 'guest').stdout, '2\n');
 });
 
+test('a domain that somebody else ends: what xl has of it goes', async () => {
+  const rig = await withGuest();
+  rig.machine.hypervisor.destroyDomain(1);
+  rig.pass(1);
+  assert.is(rig.client.readIfThere('/local/domain/1'), undefined);
+  assert.is(rig.client.readIfThere(BACK), undefined);
+  assert.is(rig.run('pci-assignable-list').stdout, '0000:00:04.0 \n0000:00:06.0 \n0000:00:07.0 \n');
+  assert.equal(rig.scheduler.jobs(), []);
+});
+
 test('paused: nothing runs until it is unpaused, and destroy waits for nobody', async () => {
   const rig = await toolstackRig();
   rig.run('pci-assignable-add', '00:04.0');

@@ -1,0 +1,138 @@
+import { PortcullisError } from '../errors';
+import type { Domain } from '../xen/hypervisor/domain';
+import { Physdev } from '../xen/hypervisor/physdev';
+import { GrantRefs } from '../xen/kernel/grant-refs';
+import { Kernel, type KernelParts } from '../xen/kernel/kernel';
+import { KernelLines } from '../xen/pciback/interrupt-lines';
+import type { FrontDevice } from '../xen/pcifront/device';
+import { Pcifront, type PcifrontKind } from '../xen/pcifront/pcifront';
+import type { Task } from '../xen/schedule/scheduler';
+import { XenbusBus } from '../xen/xenbus/bus';
+import { EduService } from './edu-service';
+import { FrontAccess } from './front-access';
+import type { DomainGuest } from './guest';
+import { type NicCounts, NicService } from './nic-service';
+
+const PAGE = 4096;
+
+/** Drivers that a guest's kernel may have, and the vendor and device id of each. */
+export const GUEST_DRIVERS = { e1000: 0x8086100e, e1000e: 0x808610d3, edu: 0x123411e8 } as const;
+
+export type GuestDriverName = keyof typeof GUEST_DRIVERS;
+
+export interface GuestKernelParts extends KernelParts {
+  readonly domain: Domain;
+  readonly guest: DomainGuest;
+  readonly drivers: readonly GuestDriverName[];
+  readonly pcifront: PcifrontKind;
+}
+
+/** What a guest's driver has done with a device, for whoever wants to see that it works. */
+export interface DeviceActivity {
+  readonly name: string;
+  readonly driver: GuestDriverName;
+  readonly nic: NicCounts | undefined;
+  /** Rounds of the educational device that came out right, and wrong. */
+  readonly rounds: { readonly right: number; readonly wrong: number } | undefined;
+}
+
+/** The kernel of a guest with its front end for PCI and its drivers. It stops when the toolstack asks it to. */
+export class GuestKernel {
+  readonly kernel: Kernel;
+  readonly front: Pcifront | undefined;
+  readonly #parts: GuestKernelParts;
+  readonly #lines: KernelLines;
+  readonly #services = new Map<number, { device: FrontDevice; driver: GuestDriverName; service: NicService | EduService }>();
+  #ending = false;
+
+  constructor(parts: GuestKernelParts) {
+    this.#parts = parts;
+    const { domain, guest, hypervisor, pcifront } = parts;
+    const kernel = new Kernel(domain, parts);
+    this.kernel = kernel;
+    const physdev = new Physdev(hypervisor, domain.domid);
+    this.#lines = new KernelLines(kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
+    const front = Pcifront.create({
+      kernel, grants: new GrantRefs(kernel), kind: pcifront,
+      memory: {
+        allocPage: () => guest.allocPages(1) / PAGE,
+        freePage: (pfn) => guest.freePages(pfn * PAGE, 1),
+      },
+    });
+    this.front = front;
+    const bus = new XenbusBus(kernel, 'front');
+    if (front !== undefined) {
+      guest.pci = new FrontAccess(kernel, front);
+      front.onDevice = (device) => this.#bind(device);
+      front.onDeviceGone = ({ routing }) => this.#unbind(routing);
+      bus.register(front);
+    }
+    kernel.watch(`/local/domain/${domain.domid}/control/shutdown`, (path) => this.#asked(path));
+  }
+
+  get activity(): DeviceActivity[] {
+    return [...this.#services.values()].map(({ device, driver, service }) => ({
+      name: device.name, driver, nic: service instanceof NicService ? service.counts : undefined,
+      rounds: service instanceof EduService ? { right: service.right, wrong: service.wrong } : undefined,
+    }));
+  }
+
+  #bind(device: FrontDevice): void {
+    const { guest, drivers } = this.#parts;
+    const { kernel } = this;
+    const id = device.vendor * 0x10000 + device.device;
+    const driver = drivers.find((name) => GUEST_DRIVERS[name] === id);
+    if (driver === undefined) return;
+    const parts = { kernel, lines: this.#lines, guest, routing: device.routing, name: device.name };
+    try {
+      const service = driver === 'edu' ? new EduService(parts) : new NicService(driver, parts);
+      this.#services.set(device.routing, { device, driver, service });
+    } catch (error) {
+      if (!(error instanceof PortcullisError)) throw error;
+      kernel.print(`${driver}: probe of ${device.name} failed: ${error.message}`);
+    }
+  }
+
+  #unbind(routing: number): void {
+    const one = this.#services.get(routing);
+    if (one === undefined) return;
+    this.#services.delete(routing);
+    try {
+      one.service.stop();
+    } catch (error) {
+      if (!(error instanceof PortcullisError)) throw error;
+      this.kernel.print(`${one.driver}: ${one.device.name} is not let go of in good order: ${error.message}`);
+    }
+  }
+
+  /** The toolstack asks by a word in the store; taking it away says that it has been read. */
+  #asked(path: string): void {
+    const { store, domid, scheduler } = this.kernel;
+    const word = store.readIfThere(path);
+    if ((word !== 'poweroff' && word !== 'reboot') || this.#ending) return;
+    this.#ending = true;
+    store.write(path, '');
+    this.kernel.print(word === 'poweroff' ? 'reboot: Power down' : 'reboot: Restarting system');
+    scheduler.spawn(`${word} of domain ${domid}`, domid, this.#end(word));
+  }
+
+  *#end(reason: 'poweroff' | 'reboot'): Task {
+    yield* this.front?.shutdown() ?? [];
+    const { hypervisor } = this.#parts;
+    this.#abandon();
+    this.kernel.stop();
+    hypervisor.shutdownDomain(this.kernel.domid, reason);
+  }
+
+  #abandon(): void {
+    for (const { service } of this.#services.values()) service.abandon();
+    this.#services.clear();
+  }
+
+  /** Ends at once what runs here. */
+  kill(): void {
+    this.kernel.stop();
+    this.kernel.scheduler.kill(this.kernel.domid);
+    this.#abandon();
+  }
+}
