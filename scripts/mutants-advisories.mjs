@@ -2,6 +2,9 @@
 // named after the advisories must then fail. A test's name is given by its beginning, up to the colon.
 const INTERRUPTS = 'test/xen/advisories/interrupts.test.ts';
 const IOMMU = 'test/xen/advisories/iommu.test.ts';
+const ASSIGNMENT = 'test/xen/advisories/assignment.test.ts';
+const RIGHTS = 'test/xen/advisories/rights.test.ts';
+const PCIBACK = 'test/xen/advisories/pciback.test.ts';
 
 export const ADVISORY_MUTANTS = [
   // ---- interrupts
@@ -173,5 +176,186 @@ export const ADVISORY_MUTANTS = [
     guard: 'depth of quarantine', file: 'src/xen/hypervisor/xen-tables.ts',
     find: 'const LEVELS = 4;', replace: 'const LEVELS = 3;',
     test: IOMMU, fails: ['XSA-445'],
+  },
+  {
+    guard: 'budget of a call', file: 'assembly/paths/service.ts',
+    find: 'if (spent >= limit || traceFull(b)) {', replace: 'if (traceFull(b)) {',
+    test: IOMMU, fails: ['XSA-60'],
+  },
+  // ---- assignment
+  {
+    guard: 'IOMMU in use', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (hypervisor.iommu === undefined) {\n      if (hypervisor.unsafePassthrough) return;', replace: 'if (hypervisor.iommu === undefined) {\n      return;',
+    test: ASSIGNMENT, fails: ['XSA-61', 'XSA-61 (HVM)'],
+  },
+  {
+    guard: 'IOMMU of the domain', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (target !== undefined && !target.iommu) {', replace: 'if (target === null) {',
+    test: ASSIGNMENT, fails: ['XSA-61', 'XSA-61 (HVM)'],
+  },
+  {
+    guard: 'quarantine between owners', file: 'src/xen/hypervisor/devices.ts',
+    find: "domain.domid !== CONTROL_DOMAIN && keep ? 'quarantine' : this.#home()", replace: 'this.#home()',
+    test: ASSIGNMENT, fails: ['XSA-302', 'XSA-306', 'XSA-450'],
+  },
+  {
+    guard: 'quarantine by itself', file: 'src/xen/hypervisor/devices.ts',
+    find: "const keep = this.#marked.has(routing) || (this.#dom0Devices && quarantine !== 'off');",
+    replace: "const keep = this.#marked.has(routing) && quarantine !== 'nothing';",
+    test: ASSIGNMENT, fails: ['XSA-306'],
+  },
+  {
+    guard: 'switch-over of a requester', file: 'src/xen/hypervisor/devices.ts',
+    find: 'if (context === undefined) iommu?.block(routing);\n    else context();', replace: 'context?.();',
+    test: ASSIGNMENT, fails: ['XSA-386', 'XSA-449'],
+  },
+  {
+    guard: 'all that can fail comes first', file: 'src/xen/hypervisor/devices.ts',
+    find: 'const context = iommu === undefined ? undefined : this.#context(', replace: 'iommu?.block(routing);\n    const context = iommu === undefined ? undefined : this.#context(',
+    test: ASSIGNMENT, fails: ['XSA-400'],
+  },
+  {
+    guard: 'neighbours in a page', file: 'src/xen/hypervisor/rights.ts',
+    find: 'if (own.has(routing)) continue;', replace: 'continue;',
+    test: ASSIGNMENT, fails: ['XSA-461'],
+  },
+  {
+    guard: 'consent to share a line', file: 'src/xen/hypervisor/pirqs.ts',
+    find: '(!willShare || !shared(line) || others.length >= MAX_SHARERS)', replace: '(others.length >= MAX_SHARERS)',
+    test: ASSIGNMENT, fails: ['XSA-461'],
+  },
+  {
+    guard: 'no hypercall from a handler', file: 'src/xen/hypervisor/hypervisor.ts',
+    find: "this.engine.host.requireOutside('call the hypervisor');\n    const domain = this.#domains.get(domid);", replace: 'const domain = this.#domains.get(domid);',
+    test: ASSIGNMENT, fails: ['XSA-467'],
+  },
+  // ---- rights
+  {
+    guard: 'length of a mapping', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (count > FRAMES_AT_ONCE) {', replace: 'if (count > 2 ** 40) {',
+    test: RIGHTS, fails: ['XSA-125'],
+  },
+  {
+    guard: 'domctl on oneself', file: 'src/xen/hypervisor/domctl.ts',
+    find: "if (target.domid === this.#caller) {\n      throw new HypercallError('EINVAL', `domain ${domid} cannot do this", replace: "if (target.domid < 0) {\n      throw new HypercallError('EINVAL', `domain ${domid} cannot do this",
+    test: RIGHTS, fails: ['XSA-127'],
+  },
+  {
+    guard: 'I/O memory is no memory', file: 'src/xen/hypervisor/rights.ts',
+    find: 'this.map(domain, page, MapEntry.MMIO, mfn, this.#writable(mfn, writable));', replace: 'this.map(domain, page, MapEntry.RAM, mfn, this.#writable(mfn, writable));',
+    test: RIGHTS, fails: ['XSA-154'],
+  },
+  {
+    guard: 'decode changes what is known', file: 'assembly/bus/decode.ts',
+    find: '  lookasideDrop(b);\n', replace: '',
+    test: RIGHTS, fails: ['XSA-154'],
+  },
+  {
+    guard: 'all of a mapping or nothing', file: 'src/xen/hypervisor/rights.ts',
+    find: 'for (let done = 0; done < i; done++) this.unmap(domain, firstGfn + done);', replace: '',
+    test: RIGHTS, fails: ['XSA-389'],
+  },
+  {
+    guard: '64-bit frames taken back', file: 'src/xen/toolstack/rights.ts',
+    find: '() => domctl.iomemPermission(domid, range.first, range.count, false));', replace: '() => domctl.iomemPermission(domid, range.first & 0xfffff, range.count, false));',
+    test: RIGHTS, fails: ['XSA-476'],
+  },
+  {
+    guard: 'ports as a whole', file: 'src/xen/hypervisor/rights.ts',
+    find: 'if (this.#parts.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0) !== 0) {',
+    replace: 'if (this.#parts.engine.exports.portsSet(domain.slot, first, count, allow ? 1 : 0) > 99) {',
+    test: RIGHTS, fails: ['XSA-491'],
+  },
+  {
+    guard: 'I/O memory as a whole', file: 'src/xen/hypervisor/rights.ts',
+    find: 'engine.hold(() => {', replace: '(<T>(work: () => T): T => work())(() => {',
+    test: RIGHTS, fails: ['XSA-491'],
+  },
+  {
+    guard: 'rights of each domain', file: 'src/xen/hypervisor/rights.ts',
+    find: ' + domain.slot * StateSize.IOMEM_BLOCK', replace: ' + 0 * domain.slot * StateSize.IOMEM_BLOCK',
+    test: RIGHTS, fails: ['XSA-492'],
+  },
+  // ---- pciback
+  {
+    guard: 'lines that a guest can cause', file: 'src/xen/pciback/seized-device.ts',
+    find: 'if (this.#warningsLeft === 0) return;', replace: '',
+    test: PCIBACK, fails: ['XSA-43', 'XSA-130'],
+  },
+  {
+    guard: 'decode of the hardware', file: 'src/xen/pciback/command-field.ts',
+    find: 'raw.change(Pci.COMMAND, PciCommand.MASTER, (value & PciCommand.MASTER) !== 0);', replace: 'raw.set(Pci.COMMAND, 2, value);',
+    test: PCIBACK, fails: ['XSA-120', 'XSA-126', 'XSA-128'],
+  },
+  {
+    guard: 'decode at hand-over', file: 'src/xen/pciback/seized-device.ts',
+    find: 'raw.change(Pci.COMMAND, decodeBits(host), true);', replace: '',
+    test: PCIBACK, fails: ['XSA-120'],
+  },
+  {
+    guard: 'end of trust', file: 'src/xen/pciback/seized-device.ts',
+    find: 'this.ownPermissive = false;\n', replace: '',
+    test: PCIBACK, fails: ['XSA-124'],
+  },
+  {
+    guard: 'decode of a trusted guest', file: 'src/xen/pciback/command-field.ts',
+    find: 'const next = (now & ~GUEST) | (wanted & GUEST);', replace: 'const next = wanted;',
+    test: PCIBACK, fails: ['XSA-126'],
+  },
+  {
+    guard: 'bits of PMCSR', file: 'src/xen/pciback/capability-fields.ts',
+    find: 'const next = (now & ~PMCSR_GUEST) | (value & PMCSR_GUEST);', replace: 'const next = value;',
+    test: PCIBACK, fails: ['XSA-128'],
+  },
+  {
+    guard: 'one warning', file: 'src/xen/pciback/virtual-config.ts',
+    find: 'this.#warned = true;', replace: '',
+    test: PCIBACK, fails: ['XSA-130'],
+  },
+  {
+    guard: 'default deny', file: 'src/xen/pciback/virtual-config.ts',
+    find: 'if (device.permissive) return device.raw.write(off, size, value);', replace: 'return device.raw.write(off, size, value);',
+    test: PCIBACK, fails: ['XSA-124', 'XSA-128', 'XSA-131'],
+  },
+  {
+    guard: 'copy of a request', file: 'src/xen/pciif.ts',
+    find: 'const copy = new Uint8Array(length);\n    copy.set(this.#bytes().subarray(off, off + length));\n    return new DataView(copy.buffer);', replace: 'return this.#view(off, length);',
+    test: PCIBACK, fails: ['XSA-155'],
+  },
+  {
+    guard: 'MSI is on already', file: 'src/xen/pciback/messages.ts',
+    find: "if (this.#on?.kind === 'msi') return -EALREADY;", replace: '',
+    test: PCIBACK, fails: ['XSA-157'],
+  },
+  {
+    guard: 'MSI-X is on', file: 'src/xen/pciback/messages.ts',
+    find: "if (this.#on?.kind === 'msix') return -ENXIO;", replace: '',
+    test: PCIBACK, fails: ['XSA-157'],
+  },
+  {
+    guard: 'MSI is on, or decode off', file: 'src/xen/pciback/messages.ts',
+    find: "return this.#on?.kind === 'msi' || !memory ? -ENXIO : 0;", replace: 'return 0;',
+    test: PCIBACK, fails: ['XSA-157'],
+  },
+  {
+    guard: 'event of a port given up', file: 'src/xen/kernel/kernel.ts',
+    find: 'for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#ports.get(port)?.();',
+    replace: 'const told = [...this.#pending].map((port) => this.#ports.get(port));\n    this.#pending.clear();\n    for (const one of told) one?.();',
+    test: PCIBACK, fails: ['XSA-331'],
+  },
+  {
+    guard: 'operations for one event', file: 'src/xen/pciback/op-server.ts',
+    find: 'served < OPS_PER_EVENT && ', replace: '',
+    test: PCIBACK, fails: ['XSA-332 (page)'],
+  },
+  {
+    guard: 'first error', file: 'src/xen/pciback/virtual-config.ts',
+    find: 'if (first === 0) first = err;', replace: 'first = err;',
+    test: PCIBACK, fails: ['XSA-395'],
+  },
+  {
+    guard: 'undo of MSI-X', file: 'src/xen/pciback/messages.ts',
+    find: 'this.#unmap(domid, pirqs);\n      return -error.errno;', replace: 'return -error.errno;',
+    test: PCIBACK, fails: ['XSA-458'],
   },
 ];
