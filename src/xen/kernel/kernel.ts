@@ -88,7 +88,7 @@ export class Kernel implements Worker {
   }
 
   ready(): boolean {
-    return !this.#stopped && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
+    return !this.#stopped && this.domain.pauses === 0 && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
   }
 
   work(): void {

@@ -63,11 +63,14 @@ const SPIN_NS = 1_000_000;
 
 export class Scheduler {
   readonly #time: Time;
+  /** Whether a domain is held: its tasks wait, whatever has come meanwhile. */
+  readonly #isHeld: (domid: number) => boolean;
   readonly #jobs: Running[] = [];
   readonly #workers: Array<{ worker: Worker; active: boolean }> = [];
 
-  constructor(time: Time) {
+  constructor(time: Time, isHeld: (domid: number) => boolean = () => false) {
     this.#time = time;
+    this.#isHeld = isHeld;
   }
 
   get now(): number {
@@ -120,7 +123,7 @@ export class Scheduler {
       moved = true;
     }
     for (const job of [...this.#jobs]) {
-      if (job.done || job.active || !this.#jobs.includes(job)) continue;
+      if (job.done || job.active || !this.#jobs.includes(job) || this.#isHeld(job.domid)) continue;
       const came = job.wait.until?.() ?? false;
       if (!came && job.deadline > this.now) continue;
       this.#resume(job, came);
@@ -138,7 +141,7 @@ export class Scheduler {
         job.result = value;
       } else {
         job.wait = value;
-        job.deadline = value.timeout === undefined ? Infinity : this.now + value.timeout;
+        job.deadline = value.timeout === undefined ? Infinity : this.now + Math.ceil(value.timeout);
       }
     } catch (error) {
       job.done = true;
@@ -167,7 +170,8 @@ export class Scheduler {
 
   /** When somebody next wants to go on, Infinity when nobody does without an event. */
   nextDeadline(): number {
-    return Math.min(this.#time.nextDeadline(), ...this.#jobs.filter(({ active }) => !active).map(({ deadline }) => deadline));
+    const waiting = this.#jobs.filter(({ active, domid }) => !active && !this.#isHeld(domid));
+    return Math.min(this.#time.nextDeadline(), ...waiting.map(({ deadline }) => deadline));
   }
 
   /**
@@ -175,7 +179,7 @@ export class Scheduler {
    * those on the stack goes on meanwhile, and time passes as fast as it can.
    */
   wait(until: () => boolean, timeout = Infinity): boolean {
-    const end = this.now + timeout;
+    const end = this.now + Math.ceil(timeout);
     for (;;) {
       const rests = this.settle(until);
       if (until()) return true;

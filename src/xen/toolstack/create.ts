@@ -105,7 +105,7 @@ function build(run: Run, config: DomainConfig): KnownDomain {
     return run.fail(error.code === 'ENOMEM' ? RC.NOMEM : RC.FAIL, `domain creation fail: ${error.message}`);
   }
   const known: KnownDomain = {
-    domain, uuid: config.uuid ?? uuidOf(() => random.next()), name: config.name, config, started: false, devices: [],
+    domain, uuid: config.uuid ?? uuidOf(() => random.next()), name: config.name, config, started: false, ending: false, devices: [],
   };
   domains.set(domain.domid, known);
   return known;
@@ -145,6 +145,7 @@ function describe(run: Run, { domain, config, uuid }: KnownDomain): DomainNodes 
 /** Lets it run: its program begins when it is first unpaused. */
 export function start(run: Run, known: KnownDomain): void {
   const { domctl, parts } = run.tools;
+  if (known.ending) run.fail(RC.FAIL, `Domain ${known.domain.domid} is being destroyed`);
   domctl.unpauseDomain(known.domain.domid);
   if (known.started) return;
   known.started = true;

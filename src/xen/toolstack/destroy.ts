@@ -55,6 +55,7 @@ function halt(run: Run, known: KnownDomain): void {
   attempt(run.out, `pausing domain ${domid}`, () => run.tools.domctl.pauseDomain(domid));
   if (known.started) attempt(run.out, `ending what runs in domain ${domid}`, () => run.parts.programs.stop(domid));
   known.started = false;
+  known.ending = true;
 }
 
 /** Takes what devices are left, with all their keys at once. */

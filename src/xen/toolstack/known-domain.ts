@@ -22,6 +22,8 @@ export interface KnownDomain {
   readonly config: DomainConfig;
   /** Whether what runs there has been started. */
   started: boolean;
+  /** Its end has begun: nothing is started there any more. */
+  ending: boolean;
   /** Devices that it has been given, in that order. */
   readonly devices: AttachedDevice[];
 }

@@ -131,6 +131,22 @@ test('a task that is killed by what it does itself does not go on', () => {
   assert.equal(seen, ['0 still here']);
 });
 
+test('the tasks of a domain that is held wait, and go on with what has come', () => {
+  const { time, note, seen } = rig();
+  let held = true;
+  const scheduler = new Scheduler(time, (domid) => held && domid === 4);
+  for (const domid of [4, 5]) {
+    scheduler.spawn('walks', domid, (function* walks(): Task {
+      yield { timeout: 2.5 };
+      note(`domain ${domid}`);
+    })());
+  }
+  scheduler.pass(20);
+  held = false;
+  scheduler.pass(5);
+  assert.equal(seen, ['3 domain 5', '23 domain 4']);
+});
+
 test('run gives what a task gives, and throws what it throws', () => {
   const { scheduler } = rig();
   assert.is(scheduler.run('gives', 0, (function* gives(): Task<number> {

@@ -64,8 +64,16 @@ test('create, plug, unplug, destroy: the states of both ends, and what the guest
   assert.equal(domids(one), [0]);
 });
 
-test('without a front end, with another magic, with a back end that is not there: each has its end', async () => {
-  for (const [front, back] of [['none', 'linux'], ['wrong-magic', 'linux'], ['linux', 'none'], ['linux', 'silent']] as const) {
+test('without pciback nothing is assignable', async () => {
+  const one = await xlMachine({}, 'none');
+  const added = one.run('pci-assignable-add', '00:04.0');
+  assert.is(added.code, 1);
+  assert.match(added.stderr, 'Looks like pciback driver not loaded');
+  assert.is(one.run('pci-assignable-list').code, 0);
+});
+
+test('without a front end, with another magic, with a back end that answers nothing: each has its end', async () => {
+  for (const [front, back] of [['none', 'linux'], ['wrong-magic', 'linux'], ['linux', 'silent']] as const) {
     const one = await assignable({}, back);
     const made = one.create(guestConfig(['00:04.0', '00:06.0'], `pcifront = "${front}"`));
     assert.is(made.code, 0, made.stderr);
