@@ -215,6 +215,42 @@ export const ADVISORY_MUTANTS = [
     test: ASSIGNMENT, fails: ['XSA-400'],
   },
   {
+    guard: 'shared reserved memory', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (target !== undefined && !relaxed && hypervisor.iommu !== undefined && devices.reserved.shared(routing)) {', replace: 'if (domid < 0) {',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory of others', file: 'src/xen/hypervisor/reserved.ts',
+    find: '.filter((mfn) => !kept.has(mfn))', replace: '',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory out of reach', file: 'src/xen/hypervisor/devices.ts',
+    find: "if (translation === 'guest-mapped' && reserved.length > 0) {", replace: 'if (reserved.length < 0) {',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory taken back', file: 'src/xen/hypervisor/devices.ts',
+    find: 'if (from !== undefined) this.#unmapReserved(from, routing);', replace: '',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory of a guest', file: 'src/xen/hypervisor/devices.ts',
+    find: "if (translation === 'own-frames') this.#mapReserved(domain, io.slot, routing);", replace: '',
+    test: ASSIGNMENT, fails: ['XSA-378', 'XSA-400 (reserved)'],
+  },
+  {
+    guard: 'reserved memory in quarantine', file: 'src/xen/hypervisor/devices.ts',
+    find: "if (reserved.length === 0 && this.#parts.options().quarantine !== 'scratch-page') return undefined;",
+    replace: "if (this.#parts.options().quarantine !== 'scratch-page') return undefined;",
+    test: ASSIGNMENT, fails: ['XSA-400 (reserved)'],
+  },
+  {
+    guard: 'undo of reserved memory', file: 'src/xen/hypervisor/devices.ts',
+    find: 'for (const one of frames.slice(0, done)) exports.ioUnmap(slot, one, 1);', replace: '',
+    test: ASSIGNMENT, fails: ['XSA-460'],
+  },
+  {
     guard: 'neighbours in a page', file: 'src/xen/hypervisor/rights.ts',
     find: 'if (own.has(routing)) continue;', replace: 'continue;',
     test: ASSIGNMENT, fails: ['XSA-461'],
