@@ -1,11 +1,12 @@
 /** The commands about a machine that is being served: `serve`, and those that ask it. */
 
 import type { Command } from 'commander';
+import { xlFiles } from '../index';
 import type { MachineDescription } from '../index';
 import { runExplain } from './commands/explain';
 import { runLspci } from './commands/lspci';
 import type { LspciFlags } from './commands/lspci';
-import { runServe } from './commands/serve';
+import { BUILT_IN, runServe, startMachine } from './commands/serve';
 import type { ServeFlags, StartMachine } from './commands/serve';
 import { registerTable, runSetpci } from './commands/setpci';
 import type { SetpciFlags } from './commands/setpci';
@@ -23,7 +24,7 @@ export interface MachineSurroundings {
   /** All of standard input. */
   readonly input: () => Promise<string>;
   readonly stop: () => Promise<void>;
-  /** Missing: neither `serve` nor `xl` is there. */
+  /** Those of the library unless told. */
   readonly machines?: Machines;
 }
 
@@ -125,13 +126,13 @@ const count = (_: string, before = 0): number => before + 1;
 
 /** Adds the commands; what one came to goes to `ended`. Gives all that were added, for what all commands share. */
 export function addMachineCommands(program: Command, around: MachineSurroundings, ended: (code: number) => void): Command[] {
-  const { env, out, err, machines } = around;
+  const { env, out, err, machines = { start: startMachine, builtIn: BUILT_IN, xlFiles } } = around;
   const where = (flags: WhereFlags): Location => locate(flags, env);
   const addressed = (command: Command): Command => command
     .option('--machine <NAME>', 'the machine to ask (default: PORTCULLIS_MACHINE, else default)')
     .option('--control <PATH>', 'its control socket');
 
-  const serve = machines && program.command('serve')
+  const serve = program.command('serve')
     .description('keep a machine running: its XenStore and its control socket, for the commands below')
     .argument('[MACHINE.json]', 'a machine description (default: a built-in machine)')
     .option('--machine <NAME>', 'its name, which tells servers apart (default: PORTCULLIS_MACHINE, else default)')
@@ -146,7 +147,7 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
       ended(await runServe(file, flags, { ...around, ...machines, warn: (sentence) => err(`portcullis: ${sentence}\n`) }));
     });
 
-  const xl = machines && addressed(program.command('xl'))
+  const xl = addressed(program.command('xl'))
     .description('Xen\'s toolstack, in the first domain of the machine')
     .argument('[ARGS...]', 'what xl takes')
     .allowUnknownOption().passThroughOptions()
@@ -211,5 +212,5 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
         ended(await runSysfsWrite(where(flags), path, what));
       }),
   ];
-  return [...(serve && xl ? [serve, xl] : []), lspci, setpci, explain, sysfs, ...files];
+  return [serve, xl, lspci, setpci, explain, sysfs, ...files];
 }

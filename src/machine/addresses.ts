@@ -14,9 +14,9 @@ export interface PlaceDescription {
   rom?: RomDescription;
   /** Interrupt that its pin leads to, from 16 to 23 (default: by its place). */
   gsi?: number;
-  /** Number of that interrupt in dom0's Linux, from 1 to 255 (default: the same). */
+  /** Number of that interrupt in dom0's Linux, from 1 to 255 (default: the same); xl can give away those up to 23. */
   irq?: number;
-  /** Byte 3C of config space as firmware leaves it (default: the interrupt). */
+  /** Byte 3C of config space as firmware leaves it, from 1 to 255 (default: the interrupt). */
   interruptLine?: number;
 }
 
@@ -65,7 +65,7 @@ export function resolvePlace(description: PlaceDescription, definition: DeviceDe
   };
   whole('gsi', gsi, FIRST_GSI, LAST_GSI);
   whole('irq', irq, 1, 255);
-  whole('interruptLine', interruptLine, 0, 255);
+  whole('interruptLine', interruptLine, 1, 255);
   if ((gsi ?? irq) !== undefined && (definition.config?.interruptPin ?? 0) === 0) {
     refuse('BAD_INTERRUPT')('it has no interrupt pin; leave "gsi" and "irq" out');
   }
@@ -101,7 +101,7 @@ export function placeOfDump(definition: DeviceDefinition, routing: number): Reso
   });
   const irq = dump?.irq !== undefined && dump.irq >= 1 && dump.irq <= 255 && config.interruptPin !== 0 ? dump.irq : undefined;
   const place = resolvePlace({
-    bars: Object.fromEntries(bars), interruptLine: value[Pci.INTERRUPT_LINE] as number,
+    bars: Object.fromEntries(bars), ...(value[Pci.INTERRUPT_LINE] !== 0 && { interruptLine: value[Pci.INTERRUPT_LINE] as number }),
     ...(irq !== undefined && { irq }), ...(irq !== undefined && irq >= FIRST_GSI && irq <= LAST_GSI && { gsi: irq }),
   }, definition, routing);
   const rom = config.bridge ? 0 : (view.getUint32(Pci.ROM_ADDRESS, true) & ~PciBar.ROM_FLAGS) >>> 0;

@@ -13,7 +13,10 @@ import type { Domain } from '../xen/hypervisor/domain';
 import type { Pcifront } from '../xen/pcifront/pcifront';
 import type { Scheduler } from '../xen/schedule/scheduler';
 import type { Xl } from '../xen/toolstack/xl';
+import { MachineControl } from './control';
+import type { ControlOptions } from './control';
 import type { ControlConfig, ControlFunction, ControlParts } from './control/parts';
+import type { Machine } from './machine';
 
 /** The control plane, as far as it is used here. */
 export interface ControlledSystem {
@@ -25,6 +28,7 @@ export interface ControlledSystem {
   domains(): readonly Domain[];
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined;
+  /** What `explain` knows at this moment. */
   explainFacts(): ExplainFacts;
 }
 
@@ -33,6 +37,13 @@ export interface ControlledMachine {
   /** Vendor and device of a function in words. */
   nameOf(routing: number): string | undefined;
   digest(): unknown;
+}
+
+/** Makes a machine answer requests. It is driven by them and by the pace from then on: nothing else is to let time pass. */
+export function controlMachine(machine: Machine, options: ControlOptions): MachineControl {
+  const names = new Map(machine.listed().map(({ routing, name }) => [routing, name]));
+  const parts = controlParts({ system: machine.xen, nameOf: (routing) => names.get(routing), digest: () => machine.digest() });
+  return new MachineControl(parts, options);
 }
 
 /** PCI BIOS 2.1 §4: the register number is not one that this function has, or not aligned. */

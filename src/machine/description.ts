@@ -7,7 +7,9 @@ import { e1000 } from '../devices/e1000/index';
 import { e1000e } from '../devices/e1000e/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
+import { KernelError } from '../xen/dom0/errors';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
+import { parseHideList } from '../xen/pciback/slots';
 import {
   FIRMWARE_PLACE, PLACE_FIELDS, type PlaceDescription, type ResolvedPlace, placeOfDump, resolvePlace,
 } from './addresses';
@@ -223,6 +225,12 @@ function resolvePciback(pciback: PcibackDescription = {}): Required<PcibackDescr
   const { hide = '', passthrough = false, permissive = false, kind = 'linux' } = pciback;
   if (typeof hide !== 'string') {
     fail('BAD_HIDE', `dom0.pciback.hide is ${JSON.stringify(hide)}; it is a list, as in "(00:04.0)(01:00.*)"`, { hide });
+  }
+  try {
+    parseHideList(hide);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    fail('BAD_HIDE', `dom0.pciback.hide is "${hide}": ${error.message}`, { hide });
   }
   flag('dom0.pciback.passthrough', passthrough);
   flag('dom0.pciback.permissive', permissive);

@@ -23,7 +23,8 @@ export function isDump(device: { model: string }): device is DumpDescription {
 export type ReadFile = (path: string) => string | Promise<string>;
 
 function noFiles(path: string): never {
-  throw new PortcullisError('NO_FILES', `"${path}" cannot be read here; give its content as "text", or a readFile to Machine.create`,
+  throw new PortcullisError('NO_FILES',
+    `"${path}" cannot be read here; give its content as "text", or a readFile to Machine.create`,
     { path });
 }
 

@@ -55,7 +55,8 @@ function look(parts: ExplainParts): Looked[] {
     for (let up = device.host.parent; up !== undefined && !above.includes(up); up = parents.get(up)) above.push(up);
     return {
       device, view, above, capabilities: capabilitiesIn(bytes), dump: parts.dumped(device.routing),
-      bridge: (view.getUint8(Pci.HEADER_TYPE) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT || view.getUint8(Pci.CLASS) === BRIDGE_CLASS,
+      bridge: (view.getUint8(Pci.HEADER_TYPE) & Pci.HEADER_LAYOUT_MASK) === PciBridge.LAYOUT
+        || view.getUint8(Pci.CLASS) === BRIDGE_CLASS,
     };
   });
 }
@@ -85,7 +86,8 @@ function gsiOf({ device, dump }: Looked): Known<number | undefined> {
   return dump === undefined || dump.irq === gsi ? gsi : 'unknown';
 }
 
-function fieldsOf(stub: PcibackStub | undefined, routing: number): Pick<DeviceFacts, 'fields' | 'permissive' | 'interruptControl'> {
+function fieldsOf(stub: PcibackStub | undefined, routing: number): Pick<DeviceFacts,
+  'fields' | 'permissive' | 'interruptControl'> {
   const seized = stub?.find(routing);
   const fields = seized?.fields.map(({ name, off, size, write }): FieldFacts =>
     ({ name, off, size, writable: write !== undefined, interruptControl: CONTROL_FIELDS.includes(name) }));
@@ -101,9 +103,11 @@ function deviceFacts(parts: ExplainParts, store: XenstoreClient, looked: Looked,
   return {
     bdf: name, bridge, bridges: above.map(nameOf), driver,
     // the host bridge is the board's, and so the first domain's
-    owner: parts.hypervisor.devices.slotOf(routing) === undefined ? 0 : parts.hypervisor.ownerOf(routing), promisedTo: promised === undefined ? undefined : Number(promised),
+    owner: parts.hypervisor.devices.slotOf(routing) === undefined ? 0 : parts.hypervisor.ownerOf(routing),
+      promisedTo: promised === undefined ? undefined : Number(promised),
     bars: host.resources.slice(0, RESOURCES).flatMap(({ start, end, flags }, index) => (end === 0 ? [] : [{
-      index, io: (flags & IO) !== 0, address: start, size: dump?.unknownSizes.includes(index) ? 'unknown' as const : end - start + 1,
+      index, io: (flags & IO) !== 0, address: start, size: dump?.unknownSizes.includes(index) ? 'unknown' as const : end - start
+        + 1,
     }])),
     gsi: gsiOf(looked),
     resettable: hidden && !host.resettable ? 'unknown' : host.resettable,
@@ -119,11 +123,13 @@ function endsOf(store: XenstoreClient, domid: number, passthrough: boolean): Pci
   const state = store.readIfThere(`${back}/state`);
   if (state === undefined) return undefined;
   const count = Number(store.readIfThere(`${back}/num_devs`) ?? 0);
-  const devices = Array.from({ length: count }, (_, index) => store.readIfThere(`${back}/dev-${index}`)).filter((one) => one !== undefined);
+  const devices = Array.from({ length: count }, (_,
+    index) => store.readIfThere(`${back}/dev-${index}`)).filter((one) => one !== undefined);
   // functions of one device share a slot
   const slots = new Set(devices.map((one) => routingId(parseBdf(one)) >> 3)).size;
   return {
-    frontState: Number(store.readIfThere(`${front}/state`) ?? 0), backState: Number(state), magic: store.readIfThere(`${front}/magic`),
+    frontState: Number(store.readIfThere(`${front}/state`) ?? 0), backState: Number(state),
+      magic: store.readIfThere(`${front}/magic`),
     freeSlots: passthrough ? undefined : SLOTS - slots, devices,
   };
 }

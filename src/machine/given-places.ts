@@ -76,9 +76,21 @@ export function checkPlaced(devices: readonly ResolvedDevice[], enumerated: read
       const placed = bar.index === ROM_INDEX ? found?.rom : found?.bars.find(({ index }) => index === bar.index);
       if (placed?.address === start) continue;
       const bdf = formatBdf(bdfOf(device.routing));
+      const other = whoIsAt(start, end, bar.index, device.routing, enumerated);
       throw new PortcullisError('ADDRESS_TAKEN', `${barName(bar)} of ${bdf} cannot be at 0x${start.toString(16)} to `
-        + `0x${(end - 1).toString(16)}: memory, the board or another device is there, or behind its bridge not all have an address; `
-        + 'give it another one', { bdf, index: bar.index, address: start });
+        + `0x${(end - 1).toString(16)}: ${other === undefined ? 'memory or the board is there, or behind its bridge not all have an '
+          + 'address' : `${other} is there`}; give it another one`, { bdf, index: bar.index, address: start });
     }
   }
+}
+
+function whoIsAt(start: number, end: number, index: number, routing: number, enumerated: readonly EnumeratedFunction[]): string | undefined {
+  const own = enumerated.find((one) => one.routing === routing);
+  const io = own?.bars.find((bar) => bar.index === index)?.io ?? false;
+  for (const one of enumerated) {
+    const decoded = [...one.bars, ...(one.rom === undefined ? [] : [one.rom])];
+    const hit = decoded.find((bar) => bar.io === io && bar.address < end && start < bar.address + bar.size);
+    if (hit !== undefined && one !== own) return `${barName(hit)} of ${formatBdf(bdfOf(one.routing))}`;
+  }
+  return undefined;
 }

@@ -40,7 +40,8 @@ const isConventional = (bridge: Looked): boolean => [undefined, TYPE_PCI_BRIDGE]
 
 function controlsAccess({ view, capabilities }: Looked): boolean {
   const at = capabilities.find(({ id, version }) => id === ACS && version !== undefined)?.off;
-  return at !== undefined && at + ACS_CONTROL + 2 <= view.byteLength && (view.getUint16(at + ACS_CONTROL, true) & ACS_NEEDED) === ACS_NEEDED;
+  return at !== undefined && at + ACS_CONTROL + 2 <= view.byteLength && (view.getUint16(at + ACS_CONTROL,
+    true) & ACS_NEEDED) === ACS_NEEDED;
 }
 
 const isUnknown = ({ dump }: Looked): boolean => dump?.extendedUnknown === true;

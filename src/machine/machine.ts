@@ -5,7 +5,6 @@ import { Engine, type EngineHost, type EngineOptions, SNAPSHOT_SCHEMA } from '..
 import { PortcullisError } from '../errors';
 import { attach, type AttachedFunction, detach } from '../devices/attach';
 import type { DeviceDefinition } from '../devices/definition';
-import type { DumpFacts } from '../devices/dump/facts';
 import { hostBridge } from '../devices/host-bridge/index';
 import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
@@ -512,11 +511,6 @@ export class Machine {
       const read = (off: number, width: 4): { code: number; value: number } => ({ code: 0, value: config.read(off, width) });
       return { routing, name: deviceName(definition.title), config: { size, read } };
     });
-  }
-
-  /** What a device's dump says of it beyond config space; undefined for one that was not made from a dump. */
-  dumpOf(routing: number): DumpFacts | undefined {
-    return this.#functions.get(routing)?.definition.dump;
   }
 
   #all(): Array<{ routing: number; definition: DeviceDefinition; size: number }> {

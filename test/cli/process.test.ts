@@ -20,7 +20,9 @@ interface Outcome {
 }
 
 function portcullis(...args: string[]): Outcome {
-  const { PORTCULLIS_DEBUG: _, ...env } = process.env;
+  const { PORTCULLIS_DEBUG: _, PORTCULLIS_MACHINE: __, ...own } = process.env;
+  // No machine of the user's is asked.
+  const env = { ...own, XDG_RUNTIME_DIR: folder };
   // Elsewhere than in the project: nothing may depend on the folder.
   const { status, stdout, stderr, error } = spawnSync(process.execPath, [cli, ...args], {
     encoding: 'utf8', cwd: folder, env, timeout: 60_000, maxBuffer: 1 << 26,

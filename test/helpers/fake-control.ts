@@ -26,8 +26,9 @@ export class FakeTime implements Time {
     return Infinity;
   }
 
+  /** Whole nanoseconds, as the engine's. */
   advance(to: number): void {
-    this.#now = to;
+    this.#now = Math.floor(to);
   }
 }
 

@@ -33,10 +33,23 @@ test('a digest is plain data, and of two machines made alike it is the same', as
   assert.equal(a, b);
   assert.equal(difference(a, b), []);
   for (const name of DIGEST_SECTIONS) {
-    // nothing is assigned, mapped, bound or asserted yet
-    const empty = ['holds', 'mappings', 'contexts', 'interrupts', 'events'].includes(name);
+    // nothing is assigned, mapped, bound or asserted yet, and the control plane does not run
+    const empty = ['holds', 'mappings', 'contexts', 'interrupts', 'events', 'store', 'kernels'].includes(name);
     assert.is(Object.keys(a[name].entries).length === 0, empty, name);
   }
+});
+
+test('with the control plane, what it has is in there too', async () => {
+  const machine = await machineWith('vtd');
+  const { kernel } = machine.xen;
+  const before = machine.digest();
+  kernel.store.write('/tool/forgotten', 'x');
+  kernel.watch('/tool', () => undefined);
+  kernel.scheduler.spawn('sleeper', 0, (function* sleep() { yield { timeout: 1e9 }; })());
+  const left = difference(before, machine.digest());
+  assert.ok(left.includes('store: /tool/forgotten: nothing -> = "x"   (n0)'), left.join('\n'));
+  assert.ok(left.includes('kernels: domain 0 watches /tool: nothing -> 1'), left.join('\n'));
+  assert.ok(left.includes('kernels: job sleeper of domain 0: nothing -> waits'), left.join('\n'));
 });
 
 test('a domain that comes and goes leaves nothing', async () => {

@@ -22,13 +22,13 @@ function device(facts: ExplainFacts, bdf: string): DeviceFacts {
   return found as DeviceFacts;
 }
 
-test('a device with a model: all is known', async () => {
+test('a device with a model, and dom0\'s driver behind it: all is known', async () => {
   const facts = await factsOf([{ model: 'e1000e', bdf: '00:05.0' }]);
   const { bars, ...rest } = device(facts, '0000:00:05.0');
   assert.equal(bars.map(({ index, io, size }) => [index, io, size]), [[0, false, 0x20000], [1, false, 0x20000], [2, true, 32], [3, false, 0x4000]]);
   assert.equal([rest.bridge, rest.bridges, rest.promisedTo, rest.gsi, rest.reserved, rest.aliases, rest.peers],
     [false, [], undefined, 21, [], [], []]);
-  assert.equal([rest.msi, rest.msix, rest.powered, rest.fields], [{ enabled: false }, { enabled: false, masked: false }, true, undefined]);
+  assert.equal([rest.msi, rest.msix, rest.powered, rest.fields], [{ enabled: false }, { enabled: true, masked: false }, true, undefined]);
   assert.equal([facts.iommu, facts.interruptRemapping, facts.unsafePassthrough], [true, true, false]);
 });
 

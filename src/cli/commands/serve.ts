@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { controlMachine, Machine } from '../../index';
 import type { ControlOptions, MachineControl, MachineDescription, Pace, Xenstored } from '../../index';
 import { type Environment, type Location, type LocationFlags, locate, DEFAULT_NAME, prepareFolder } from '../control/location';
 import { ControlSocket } from '../control/server';
@@ -9,6 +10,7 @@ import { EXIT } from '../exit';
 import type { ExitCode } from '../exit';
 import { XenstoreSocket } from '../xenstore-socket';
 import { fromFile } from './machine';
+import type { ReadNamed } from './machine';
 
 /** A machine with its control plane. */
 export interface ServedMachine {
@@ -16,12 +18,32 @@ export interface ServedMachine {
   readonly store: Xenstored;
 }
 
-export type StartMachine = (description: MachineDescription, options: ServeOptions) => Promise<ServedMachine>;
+/** `readNamed` reads a file that the description names. */
+export type StartMachine = (description: MachineDescription, options: ServeOptions, readNamed?: ReadNamed) => Promise<ServedMachine>;
 
 export interface ServeOptions extends ControlOptions {
   readonly allowUnsafePassthrough: boolean;
   readonly xenRevoke: boolean;
 }
+
+/** The machine of `serve` without a file: two network cards on one wire, one behind a root port, and a device to try DMA with. */
+export const BUILT_IN: MachineDescription = {
+  memory: '256MiB', dom0: { memory: '32MiB' }, iommu: 'vtd',
+  devices: [
+    { model: 'e1000', bdf: '0000:00:04.0', link: { wire: '0000:00:05.0' } },
+    { model: 'e1000e', bdf: '0000:00:05.0' },
+    { model: 'edu', bdf: '0000:00:06.0' },
+    { model: 'root-port', bdf: '0000:00:0b.0' },
+    { model: 'e1000e', bdf: '0000:01:00.0', link: 'loopback' },
+  ],
+};
+
+export const startMachine: StartMachine = async (description, options, readNamed) => {
+  const { allowUnsafePassthrough, xenRevoke, ...control } = options;
+  const asked = { ...description, ...(allowUnsafePassthrough && { allowUnsafePassthrough }), ...(xenRevoke && { xenRevoke }) };
+  const machine = await Machine.create(asked, readNamed === undefined ? {} : { readFile: readNamed });
+  return { control: controlMachine(machine, control), store: machine.xenstore };
+};
 
 export interface ServeFlags extends LocationFlags {
   readonly time?: Pace;
@@ -60,7 +82,8 @@ export async function runServe(file: string | undefined, flags: ServeFlags, cont
     onError: (error) => context.warn(`the machine met an error (${error instanceof Error ? error.message : String(error)})`),
     allowUnsafePassthrough: flags.allowUnsafePassthrough ?? false, xenRevoke: flags.xenRevoke ?? false,
   };
-  const start = (description: MachineDescription): Promise<ServedMachine> => context.start(description, options);
+  const start = (description: MachineDescription, readNamed?: ReadNamed): Promise<ServedMachine> =>
+    context.start(description, options, readNamed);
   const { control, store } = file === undefined ? await start(context.builtIn) : await fromFile(file, start);
   const sockets: Array<{ close(): Promise<void> }> = [];
   try {
@@ -84,7 +107,7 @@ function greeting({ name, folder, control, xenstored }: Location): string {
   const chosen = control === path.join(folder, 'control') ? '' : ` --control ${quoted(control)}`;
   const lines = [`export XENSTORED_PATH=${quoted(xenstored)}`];
   if (name !== DEFAULT_NAME && chosen === '') lines.push(`export PORTCULLIS_MACHINE=${name}`);
-  lines.push('', `The machine ${name} runs until Ctrl-C. With the line${lines.length > 2 ? 's' : ''} above in another terminal, try`,
+  lines.push('', `The machine ${name} runs until Ctrl-C. With the line${lines.length > 1 ? 's' : ''} above in another terminal, try`,
     `  portcullis lspci${chosen}`, `  portcullis xl${chosen} list`, '  xenstore-ls -fp');
   return `${lines.join('\n')}\n`;
 }

@@ -62,7 +62,8 @@ function bridgeRegisters(view: DataView): Register[] {
     const wide = (view.getUint16(PciBridge.PREFETCH_BASE, true) & PciBridge.PREFETCH_64) !== 0 ? -1 : 0;
     registers.push(
       { off: PciBridge.PREFETCH_BASE, bytes: 2, writable: 0xfff0 }, { off: PciBridge.PREFETCH_LIMIT, bytes: 2, writable: 0xfff0 },
-      { off: PciBridge.PREFETCH_BASE_HI, bytes: 4, writable: wide }, { off: PciBridge.PREFETCH_LIMIT_HI, bytes: 4, writable: wide },
+      { off: PciBridge.PREFETCH_BASE_HI, bytes: 4, writable: wide }, { off: PciBridge.PREFETCH_LIMIT_HI, bytes: 4,
+        writable: wide },
     );
   }
   return registers;
@@ -88,7 +89,8 @@ function msi(view: DataView, off: number): Register[] {
   if (wide) registers.push({ off: off + Msi.ADDRESS_HI, bytes: 4, writable: -1 });
   if ((control & Msi.CONTROL_PER_VECTOR_MASKING) !== 0) {
     const vectors = 1 << Math.min(5, control >> Msi.CONTROL_MMC_SHIFT & 7);
-    registers.push({ off: off + (wide ? Msi.MASK_64 : Msi.MASK_32), bytes: 4, writable: vectors === 32 ? -1 : (1 << vectors) - 1 });
+    registers.push({ off: off + (wide ? Msi.MASK_64 : Msi.MASK_32), bytes: 4, writable: vectors === 32 ? -1
+      : (1 << vectors) - 1 });
   }
   return registers;
 }
@@ -111,12 +113,15 @@ function express(view: DataView, off: number): Register[] {
   if (link) registers.push({ off: off + PciExp.LNKCTL, bytes: 2, writable: 0x0fcb });
   // bit 8: there is a slot
   if ((flags & 0x100) !== 0) {
-    registers.push({ off: off + PciExp.SLTCTL, bytes: 2, writable: 0x1fff }, { off: off + PciExp.SLTSTA, bytes: 2, clearable: 0x011f });
+    registers.push({ off: off + PciExp.SLTCTL, bytes: 2, writable: 0x1fff }, { off: off + PciExp.SLTSTA, bytes: 2,
+      clearable: 0x011f });
   }
-  if (root) registers.push({ off: off + PciExp.ROOTCTL, bytes: 2, writable: 0x1f }, { off: off + PciExp.ROOTSTA, bytes: 4, clearable: 0x10000 });
+  if (root) registers.push({ off: off + PciExp.ROOTCTL, bytes: 2, writable: 0x1f }, { off: off + PciExp.ROOTSTA, bytes: 4,
+    clearable: 0x10000 });
   if ((flags & 0xf) < 2) return registers;
   registers.push({ off: off + PciExp.DEVCTL2, bytes: 2, writable: 0x7fff });
-  if (link) registers.push({ off: off + PciExp.LNKCTL2, bytes: 2, writable: 0xf, reset: view.getUint16(off + PciExp.LNKCTL2, true) & 0xf });
+  if (link) registers.push({ off: off + PciExp.LNKCTL2, bytes: 2, writable: 0xf, reset: view.getUint16(off + PciExp.LNKCTL2,
+    true) & 0xf });
   return registers;
 }
 
@@ -124,7 +129,8 @@ function express(view: DataView, off: number): Register[] {
 function aer(view: DataView, off: number): Register[] {
   const kept = (at: number): Register => ({ off: at, bytes: 4, writable: -1, reset: view.getUint32(at, true) });
   return [
-    { off: off + 0x04, bytes: 4, clearable: -1 }, kept(off + 0x08), kept(off + 0x0c), { off: off + 0x10, bytes: 4, clearable: -1 },
+    { off: off + 0x04, bytes: 4, clearable: -1 }, kept(off + 0x08), kept(off + 0x0c), { off: off + 0x10, bytes: 4,
+      clearable: -1 },
     kept(off + 0x14),
   ];
 }

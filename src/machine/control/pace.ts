@@ -59,16 +59,21 @@ export class PacedClock {
   }
 
   #follow(): number {
-    const { wall, machine } = this.#anchor;
-    const behind = machine + (this.#around.wall() - wall) * MS - this.#scheduler.now;
+    const behind = this.#behind();
     // Time in which nothing is due passes at once.
     const quiet = this.#scheduler.nextDeadline() - this.#scheduler.now;
     this.#scheduler.pass(Math.max(0, Math.min(behind, Math.max(SLICE, quiet))));
-    const left = machine + (this.#around.wall() - wall) * MS - this.#scheduler.now;
+    const left = this.#behind();
     // Kernels that wait for one another take their time at once; then the wall catches up from here.
     if (left < 0 || left > BEHIND) this.#anchor = { wall: this.#around.wall(), machine: this.#scheduler.now };
     if (left > SLICE) return 0;
     return Math.max(0, (this.#scheduler.nextDeadline() - this.#scheduler.now) / MS);
+  }
+
+  /** How far the machine is behind the wall, in whole nanoseconds, as its clock counts; negative when it is ahead. */
+  #behind(): number {
+    const { wall, machine } = this.#anchor;
+    return Math.floor(machine + (this.#around.wall() - wall) * MS - this.#scheduler.now);
   }
 
   /** Until when things go on after a request that has been answered now. */

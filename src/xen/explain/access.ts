@@ -17,7 +17,8 @@ export function* access(facts: ExplainFacts, device: DeviceFacts, domain: Domain
 function powerCheck({ bdf, powered }: DeviceFacts): Check {
   if (!isKnown(powered)) return unknown('power-state', `the power state of ${bdf} is not in the dump`);
   return powered ? ok('power-state', 'it is in D0')
-    : refused('power-state', `${bdf} is in a power state in which it answers config cycles only`, command(`setpci -s ${bdf} CAP_PM+4.W=0:3`));
+    : refused('power-state', `${bdf} is in a power state in which it answers config cycles only`,
+      command(`setpci -s ${bdf} CAP_PM+4.W=0:3`));
 }
 
 function* barChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts,
@@ -43,9 +44,11 @@ function* barChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFact
   yield rightsCheck(device, domain, io, beyond ? [{ index: -1, io, address, size: 1 }] : asked);
   if (io || beyond) return;
   const shared = sharersOfPages(facts, device, domain);
-  if (!isKnown(shared)) yield unknown('page-shared', 'a BAR\'s size is not in the dump, so another device may be in the same page');
+  if (!isKnown(shared)) yield unknown('page-shared',
+    'a BAR\'s size is not in the dump, so another device may be in the same page');
   else if (shared.used.length + shared.idle.length === 0) yield ok('page-shared', 'no other device is in its pages');
-  else yield warning('page-shared', `${domain.name} reaches registers of ${named(facts, [...shared.used, ...shared.idle])}, too: the page is the same`);
+  else yield warning('page-shared',
+    `${domain.name} reaches registers of ${named(facts, [...shared.used, ...shared.idle])}, too: the page is the same`);
 }
 
 function within({ address, size }: BarFacts, asked: number, io: boolean): boolean {
@@ -65,19 +68,24 @@ function rightsCheck({ bdf }: DeviceFacts, domain: DomainFacts, io: boolean, bar
       : `frame${count === 1 ? '' : 's'} ${hex(first)}${count === 1 ? '' : `-${hex(first + count - 1)}`}`;
     // attached once more, a device brings its rights along
     const remedies = index >= 0 ? [command(`xl pci-detach ${domain.name} ${bdf}`), command(`xl pci-attach ${domain.name} ${bdf}`)]
-      : [edit(io ? `create ${domain.name} with ioports = ["${hex(first)}"]` : `create ${domain.name} with iomem = ["${hex(first)},1"]`)];
-    return refused('outside-rights', `${what} ${count === 1 ? 'is' : 'are'} not among those that ${domain.name} may use`, ...remedies);
+      : [edit(io ? `create ${domain.name} with ioports = ["${hex(first)}"]`
+        : `create ${domain.name} with iomem = ["${hex(first)},1"]`)];
+    return refused('outside-rights', `${what} ${count === 1 ? 'is' : 'are'} not among those that ${domain.name} may use`,
+      ...remedies);
   }
   return ok('outside-rights', `${domain.name} may use them`);
 }
 
-function* dmaChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts, address: number | undefined): Generator<Check> {
+function* dmaChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts,
+  address: number | undefined): Generator<Check> {
   const { bdf } = device;
   yield powerCheck(device);
   yield (device.command & PciCommand.MASTER) !== 0 ? ok('bus-master-off', 'it may do DMA')
-    : refused('bus-master-off', `${bdf} may do no DMA: its driver has not turned bus mastering on`, command(`setpci -s ${bdf} COMMAND=4:4`));
+    : refused('bus-master-off', `${bdf} may do no DMA: its driver has not turned bus mastering on`,
+      command(`setpci -s ${bdf} COMMAND=4:4`));
   yield facts.iommu ? ok('no-iommu', 'its DMA goes through its domain\'s tables')
-    : warning('no-iommu', 'there is no IOMMU: its DMA reaches all memory', edit('in the machine\'s file: "iommu": "vtd"', { iommu: 'vtd' }));
+    : warning('no-iommu', 'there is no IOMMU: its DMA reaches all memory', edit('in the machine\'s file: "iommu": "vtd"',
+      { iommu: 'vtd' }));
   if (!facts.iommu || address === undefined) return;
   const frame = Math.floor(address / PAGE);
   yield domain.dmaReaches(frame) ? ok('outside-rights', `frame ${hex(frame)} is in its tables`)
@@ -93,11 +101,13 @@ function* interruptChecks(facts: ExplainFacts, device: DeviceFacts, domain: Doma
     return;
   }
   if (msix?.enabled) {
-    yield msix.masked ? refused('msix-masked', `all MSI-X vectors of ${bdf} are masked`, command(`setpci -s ${bdf} CAP_MSIX+2.W=0:4000`))
+    yield msix.masked ? refused('msix-masked', `all MSI-X vectors of ${bdf} are masked`,
+      command(`setpci -s ${bdf} CAP_MSIX+2.W=0:4000`))
       : ok('msix-masked', 'it signals by MSI-X, which is not masked');
   } else if (msi?.enabled) yield ok('no-interrupt', 'it signals by MSI');
   else if (gsi === undefined || (device.command & PciCommand.INTX_DISABLE) !== 0) {
-    yield refused('no-interrupt', gsi === undefined ? `${bdf} has no INTx pin, and no messages are on` : `INTx of ${bdf} is off, and no messages are on`,
+    yield refused('no-interrupt', gsi === undefined ? `${bdf} has no INTx pin, and no messages are on`
+      : `INTx of ${bdf} is off, and no messages are on`,
       ...(gsi === undefined ? [edit('the guest\'s driver turns messages on')] : [command(`setpci -s ${bdf} COMMAND=0:400`)]));
   } else {
     yield ok('no-interrupt', `it signals by interrupt ${gsi}`);
@@ -111,17 +121,21 @@ function* interruptChecks(facts: ExplainFacts, device: DeviceFacts, domain: Doma
 }
 
 /** A write by the guest. Reads pass, whatever it is. */
-function configCheck(device: DeviceFacts, { capability, off, width, text }: Extract<Access, { kind: 'config' }>['register']): Check {
+function configCheck(device: DeviceFacts, { capability, off, width, text }: Extract<Access,
+  { kind: 'config' }>['register']): Check {
   const { bdf, capabilities, fields = [], permissive, interruptControl } = device;
-  if (capability !== undefined && !isKnown(capabilities)) return unknown('config-field-dropped', `where ${text} is, is not in the dump`);
+  if (capability !== undefined && !isKnown(capabilities)) return unknown('config-field-dropped',
+    `where ${text} is, is not in the dump`);
   const found = capability === undefined || !isKnown(capabilities) ? [{ off: 0 }]
     : capabilities.filter(({ id, version }) => id === capability.id && (version !== undefined) === capability.extended);
   const base = found[capability?.instance ?? 0];
-  if (base === undefined) return refused('config-field-dropped', `${bdf} has no capability for ${text}`, command(`lspci -vv -s ${bdf}`));
+  if (base === undefined) return refused('config-field-dropped', `${bdf} has no capability for ${text}`,
+    command(`lspci -vv -s ${bdf}`));
   const at = base.off + off;
   const hit = fields.filter((field) => at < field.off + field.size && field.off < at + width);
   const where = `${text.toUpperCase()} at 0x${hex(at)}`;
-  if (at % width !== 0) return refused('config-field-dropped', `${where} is not aligned to its ${width} bytes; the answer is 0x87`);
+  if (at % width !== 0) return refused('config-field-dropped',
+    `${where} is not aligned to its ${width} bytes; the answer is 0x87`);
   if (hit.length === 0) {
     return permissive ? ok('config-field-dropped', `${where} goes to the hardware: ${bdf} is permissive`)
       : refused('config-field-dropped', `a write of ${where} is dropped, with success: pciback has no field there`,
@@ -134,7 +148,8 @@ function configCheck(device: DeviceFacts, { capability, off, width, text }: Extr
   }
   const writable = hit.find((field) => field.writable);
   if (writable !== undefined) return ok('config-field-dropped', `${where} is handled: ${written(writable, at)}`);
-  return refused('config-field-dropped', `a write of ${where} is ignored: ${(hit[0] as FieldFacts).name} is never the guest's, permissive or not`,
+  return refused('config-field-dropped',
+    `a write of ${where} is ignored: ${(hit[0] as FieldFacts).name} is never the guest's, permissive or not`,
     edit('no setting lets a guest write it'));
 }
 

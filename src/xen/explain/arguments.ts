@@ -17,7 +17,8 @@ export function parseAccess(text: string): Access {
     if (rest === undefined) return { kind };
     const most = kind === 'port' ? 0xffff : 2 ** 40 - 1;
     const address = /^(?:0x)?([0-9a-f]{1,10})$/i.exec(rest)?.[1];
-    if (address === undefined || parseInt(address, 16) > most) fail(`"${rest}" is no ${kind === 'port' ? 'port' : 'address'} up to ${most.toString(16)}`);
+    if (address === undefined || parseInt(address,
+      16) > most) fail(`"${rest}" is no ${kind === 'port' ? 'port' : 'address'} up to ${most.toString(16)}`);
     return { kind, address: parseInt(address, 16) };
   }
   if (kind === 'config') {
@@ -47,5 +48,6 @@ export function parseExplainArgs(args: readonly string[]): Question {
     else bdf = arg;
   }
   if (bdf === undefined) fail('the address of a device is missing');
-  return { bdf: formatBdf(parseBdf(bdf)), ...(domain === undefined ? {} : { domain }), ...(access === undefined ? {} : { access }) };
+  return { bdf: formatBdf(parseBdf(bdf)), ...(domain === undefined ? {} : { domain }), ...(access === undefined ? {}
+    : { access }) };
 }

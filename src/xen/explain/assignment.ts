@@ -65,9 +65,11 @@ function again(name: string, line: string, patch: Record<string, unknown>): Retu
 
 function* domainChecks(facts: ExplainFacts, { name, kind, iommu }: DomainFacts): Generator<Check> {
   yield kind !== 'pvh' ? ok('pvh', `${name} is ${kind}`)
-    : refused('pvh', `passthrough not yet supported for x86 PVH guests, and ${name} is one`, ...again(name, 'type = "pv"', { type: 'pv' }));
+    : refused('pvh', `passthrough not yet supported for x86 PVH guests, and ${name} is one`, ...again(name, 'type = "pv"',
+      { type: 'pv' }));
   if (kind === 'hvm') {
-    yield refused('hvm-passthrough', `${name} is hvm; devices are given to pv guests`, ...again(name, 'type = "pv"', { type: 'pv' }));
+    yield refused('hvm-passthrough', `${name} is hvm; devices are given to pv guests`, ...again(name, 'type = "pv"',
+      { type: 'pv' }));
   }
   if (!facts.iommu) return;
   yield iommu ? ok('domain-without-iommu', `${name} has IOMMU tables`)
@@ -88,7 +90,8 @@ function ownerCheck(facts: ExplainFacts, device: DeviceFacts, domain: DomainFact
 function resetCheck({ bdf, resettable }: DeviceFacts): Check {
   if (!isKnown(resettable)) return unknown('no-reset-method', `whether ${bdf} can be reset is not in the dump`);
   return resettable ? ok('no-reset-method', 'it can be reset')
-    : warning('no-reset-method', `the kernel does not support reset from sysfs for ${bdf}: what one guest leaves in it, the next finds`,
+    : warning('no-reset-method',
+      `the kernel does not support reset from sysfs for ${bdf}: what one guest leaves in it, the next finds`,
       edit('put it behind a root port of its own, whose bus can be reset: {"model": "root-port", …}'));
 }
 
@@ -101,7 +104,8 @@ function sharedCheck(facts: ExplainFacts, reason: ReasonCode, shared: Shared, wh
 
 function pageCheck(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts | undefined): Check {
   const shared = sharersOfPages(facts, device, domain);
-  return isKnown(shared) ? sharedCheck(facts, 'page-shared', shared, 'its BARs share a page with those of', 'no other device is in its pages')
+  return isKnown(shared) ? sharedCheck(facts, 'page-shared', shared, 'its BARs share a page with those of',
+    'no other device is in its pages')
     : unknown('page-shared', 'a BAR\'s size is not in the dump, so another may be in the same page; make the dump with -vv');
 }
 
@@ -114,7 +118,8 @@ function lineCheck(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts
 }
 
 function reservedCheck({ bdf, reserved }: DeviceFacts, domain: DomainFacts | undefined): Check {
-  if (!isKnown(reserved)) return unknown('reserved-memory-region', `whether firmware reserves memory for ${bdf} is not in a dump`);
+  if (!isKnown(reserved)) return unknown('reserved-memory-region',
+    `whether firmware reserves memory for ${bdf} is not in a dump`);
   if (reserved.length === 0) return ok('reserved-memory-region', 'firmware reserves no memory for it');
   const text = listed(reserved.map(({ start, end }) => `${hex(start)} to ${hex(end)}`));
   const others = [...new Set(reserved.flatMap((one) => one.others))];
@@ -129,11 +134,13 @@ function reservedCheck({ bdf, reserved }: DeviceFacts, domain: DomainFacts | und
 function isolationCheck(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts | undefined): Check {
   const { bdf, aliases, peers } = device;
   if (!isKnown(aliases) || !isKnown(peers)) {
-    return unknown('alias-or-no-acs', `whether the bridges above ${bdf} control access is not in the dump; make it as root, with -xxxx`);
+    return unknown('alias-or-no-acs',
+      `whether the bridges above ${bdf} control access is not in the dump; make it as root, with -xxxx`);
   }
   const [same, reached] = [byAddress(facts, aliases, domain), byAddress(facts, peers, domain)];
   if (same.used.length > 0) return sharedCheck(facts, 'alias-or-no-acs', same, 'its DMA bears the same id as that of', '');
-  return sharedCheck(facts, 'alias-or-no-acs', reached, 'without access control services, its DMA reaches', 'its DMA is its own, and passes the unit');
+  return sharedCheck(facts, 'alias-or-no-acs', reached, 'without access control services, its DMA reaches',
+    'its DMA is its own, and passes the unit');
 }
 
 function maskCheck({ bdf, msix }: DeviceFacts): Check {
@@ -147,7 +154,8 @@ function maskCheck({ bdf, msix }: DeviceFacts): Check {
 function* endChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFacts): Generator<Check> {
   const { name, pci } = domain;
   yield domain.pcifront ? ok('no-pcifront', `${name} has a PCI front end`)
-    : refused('no-pcifront', `${name} has no PCI front end: its kernel does not see the device`, ...again(name, 'pcifront = "linux"', { pcifront: 'linux' }));
+    : refused('no-pcifront', `${name} has no PCI front end: its kernel does not see the device`, ...again(name,
+      'pcifront = "linux"', { pcifront: 'linux' }));
   if (pci === undefined) return;
   yield pci.magic === undefined || pci.magic === MAGIC ? ok('magic-mismatch', 'both ends speak version 7')
     : refused('magic-mismatch', `the front end of ${name} speaks version ${pci.magic.slice(0, 20)}, pciback 7`,
@@ -156,5 +164,6 @@ function* endChecks(facts: ExplainFacts, device: DeviceFacts, domain: DomainFact
   // functions of one device share a slot
   const joins = pci.devices.some((bdf) => bdf.slice(0, -2) === device.bdf.slice(0, -2));
   yield pci.freeSlots > 0 || joins ? ok('virtual-slots-full', joins ? 'it has a slot' : `${pci.freeSlots} virtual slots are free`)
-    : refused('virtual-slots-full', `the virtual bus of ${name} has no slot left`, command(`xl pci-detach ${name} ${pci.devices.at(-1)}`));
+    : refused('virtual-slots-full', `the virtual bus of ${name} has no slot left`,
+      command(`xl pci-detach ${name} ${pci.devices.at(-1)}`));
 }

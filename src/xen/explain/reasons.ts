@@ -13,7 +13,8 @@ export const REASONS = {
     remedy: 'a machine with an IOMMU; serve --allow-unsafe-passthrough shows what happens without',
   },
   'no-interrupt-remapping': {
-    meaning: 'a guest can make its device send any interrupt', remedy: 'a machine whose unit remaps interrupts, and a Xen that uses it',
+    meaning: 'a guest can make its device send any interrupt',
+      remedy: 'a machine whose unit remaps interrupts, and a Xen that uses it',
   },
   'not-bound': { meaning: 'pciback does not have the device', remedy: 'xl pci-assignable-add' },
   'no-such-domain': { meaning: 'there is no domain of that name', remedy: 'xl list, xl create' },
@@ -25,10 +26,12 @@ export const REASONS = {
   },
   'other-owner': { meaning: 'another domain has the device', remedy: 'xl pci-detach there' },
   'no-reset-method': {
-    meaning: 'nothing resets the function, so what its last owner left in it stays', remedy: 'alone behind a root port it can be reset',
+    meaning: 'nothing resets the function, so what its last owner left in it stays',
+      remedy: 'alone behind a root port it can be reset',
   },
   'page-shared': {
-    meaning: 'another device\'s registers lie in the same page, and come with it', remedy: 'take the other device out of use, or move it',
+    meaning: 'another device\'s registers lie in the same page, and come with it',
+      remedy: 'take the other device out of use, or move it',
   },
   'shared-intx': {
     meaning: 'another domain\'s device signals by the same interrupt line', remedy: 'take the other device out of use',
@@ -43,19 +46,23 @@ export const REASONS = {
   'msix-masked': { meaning: 'all MSI-X vectors are masked by the function mask', remedy: 'clear the mask' },
   'no-pcifront': { meaning: 'the guest has no PCI front end', remedy: 'create it with pcifront="linux"' },
   'magic-mismatch': { meaning: 'front and back end speak different versions', remedy: 'create it with pcifront="linux"' },
-  'virtual-slots-full': { meaning: 'the virtual bus has 32 slots, and they are taken', remedy: 'xl pci-detach of another device' },
+  'virtual-slots-full': { meaning: 'the virtual bus has 32 slots, and they are taken',
+    remedy: 'xl pci-detach of another device' },
   'not-assigned': { meaning: 'the domain does not have the device', remedy: 'xl pci-attach' },
-  'power-state': { meaning: 'a function that is not in D0 answers config cycles only', remedy: 'D0, by its power management registers' },
+  'power-state': { meaning: 'a function that is not in D0 answers config cycles only',
+    remedy: 'D0, by its power management registers' },
   'no-bar': { meaning: 'the device has no BAR of that kind, or none at the address', remedy: 'take an address that lspci lists' },
   'decode-off': { meaning: 'the function does not answer at its BARs', remedy: 'turn decode on in its command register' },
-  'outside-rights': { meaning: 'the frame, port or interrupt is not among those that the domain may use', remedy: 'xl pci-attach gives them' },
+  'outside-rights': { meaning: 'the frame, port or interrupt is not among those that the domain may use',
+    remedy: 'xl pci-attach gives them' },
   'bus-master-off': { meaning: 'the function may not do DMA', remedy: 'turn bus mastering on in its command register' },
   'no-interrupt': { meaning: 'the function has no way to signal, or none that is on', remedy: 'turn INTx or messages on' },
   'config-field-denied': {
     meaning: 'the field is the first domain\'s to write: the guest asks it by an operation', remedy: 'allow_interrupt_control',
   },
   'config-field-dropped': {
-    meaning: 'a write goes nowhere, without an error', remedy: 'permissive, where the field is not one that is never the guest\'s',
+    meaning: 'a write goes nowhere, without an error',
+      remedy: 'permissive, where the field is not one that is never the guest\'s',
   },
 } as const satisfies Readonly<Record<string, Reason>>;
 

@@ -27,7 +27,8 @@ function questionText({ bdf, domain, access }: Question): string {
 
 export const remedyText = (remedy: Remedy): string => (remedy.executable ? remedy.command : remedy.edit);
 
-function checkLines({ reason, outcome, sentence, remedies }: Check, marks: Readonly<Record<Outcome, string>>, width: number): string[] {
+function checkLines({ reason, outcome, sentence, remedies }: Check, marks: Readonly<Record<Outcome, string>>,
+  width: number): string[] {
   return [`  ${marks[outcome]} ${reason.padEnd(width)}  ${sentence}`,
     ...remedies.map((remedy) => `${' '.repeat(width + 6)}${remedy.executable ? '$ ' : ''}${remedyText(remedy)}`)];
 }
@@ -36,11 +37,14 @@ function checkLines({ reason, outcome, sentence, remedies }: Check, marks: Reado
 export function explainText(explanation: Explanation, { ascii = false } = {}): string {
   const { question, verdict, decisive, checks } = explanation;
   const width = Math.max(...checks.map(({ reason }) => reason.length));
-  const why = decisive === undefined ? '' : `: ${REASONS[decisive].meaning}`;
-  const answer = verdict === 'allowed' ? 'Yes.' : verdict === 'refused' ? `No${why}.` : `Nothing refuses it, but not all is known${why}?`;
+  const doubt = checks.find(({ outcome }) => outcome === 'unknown')?.sentence;
+  const answer = verdict === 'allowed' ? 'Yes.' : verdict === 'refused' && decisive !== undefined
+    ? `No: ${REASONS[decisive].meaning}.` : `Nothing refuses it, but not all is known: ${doubt}.`;
   const warned = checks.filter(({ outcome }) => outcome === 'warning').length;
-  const more = verdict !== 'refused' && warned > 0 ? ` ${warned === 1 ? 'There is a warning' : `There are ${warned} warnings`}.` : '';
-  const lines = [questionText(question), ...checks.flatMap((check) => checkLines(check, ascii ? ASCII : MARKS, width)), answer + more];
+  const more = verdict !== 'refused' && warned > 0 ? ` ${warned === 1 ? 'There is a warning' : `There are ${warned} warnings`}.`
+    : '';
+  const lines = [questionText(question), ...checks.flatMap((check) => checkLines(check, ascii ? ASCII : MARKS, width)), answer
+    + more];
   return `${lines.join('\n')}\n`;
 }
 
@@ -49,7 +53,8 @@ export function explainDocument({ question, verdict, decisive, checks }: Explana
   const { bdf, domain, access } = question;
   return {
     schemaVersion: EXPLAIN_SCHEMA,
-    question: { bdf, ...(domain === undefined ? {} : { domain }), ...(access === undefined ? {} : { access: accessWord(access) }) },
+    question: { bdf, ...(domain === undefined ? {} : { domain }), ...(access === undefined ? {}
+      : { access: accessWord(access) }) },
     verdict, ...(decisive === undefined ? {} : { decisive }),
     checks: checks.map(({ reason, outcome, sentence, remedies }) => ({ reason, outcome, sentence, remedies })),
   };
