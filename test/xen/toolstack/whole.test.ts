@@ -26,7 +26,7 @@ async function assignable(...args: Parameters<typeof xlMachine>): Promise<XlMach
 
 const pass = (one: XlMachine, ns: number): void => one.machine.xen.scheduler.pass(ns);
 const domids = (one: XlMachine): number[] => one.machine.hypervisor.domains.map(({ domid }) => domid);
-const owners = (one: XlMachine): Array<number | undefined> => one.stub.seized.map(({ owner }) => owner);
+const owners = (one: XlMachine): Array<number | undefined> => one.seized().map(({ owner }) => owner);
 
 test('create, plug, unplug, destroy: the states of both ends, and what the guest finds', async () => {
   const one = await assignable();
@@ -47,14 +47,14 @@ test('create, plug, unplug, destroy: the states of both ends, and what the guest
   assert.is(one.trace.states(), 'B1 F1 B2 B3 F3 B4 F4');
   // the tree, the console, two devices, the second again, and pciback's 1 to 2 and 2 to 3
   assert.is(ends.length, 4 + 1 + 2);
-  assert.equal(one.fronts.get(1)?.front?.devices.map(({ name }) => name), ['0000:00:00.0', '0000:00:01.0']);
+  assert.equal(one.kernel(1)?.front?.devices.map(({ name }) => name), ['0000:00:00.0', '0000:00:01.0']);
   assert.is(store.read(`${BACK}/vdev-1`), '0000:00:01.00');
   assert.is(one.run('pci-attach', 'guest', '00:05.0').code, 0);
   pass(one, 1e6);
   assert.is(one.trace.states(), 'B7 F7 B8 F4 B4');
   assert.is(one.run('pci-detach', 'guest', '00:04.0').code, 0);
   assert.is(one.trace.states(), 'B7 F7 B8 F4 B4');
-  assert.equal(one.fronts.get(1)?.front?.devices.map(({ name }) => name), ['0000:00:01.0', '0000:00:02.0']);
+  assert.equal(one.kernel(1)?.front?.devices.map(({ name }) => name), ['0000:00:01.0', '0000:00:02.0']);
   assert.is(store.read(`${BACK}/vdev-0`), '0000:00:01.00', 'moved along');
   const destroyed = one.run('destroy', 'guest');
   assert.is(destroyed.code, 0, destroyed.stderr);
@@ -90,7 +90,7 @@ test('poweroff: F5 B5 F6 B6, and the devices can be had again', async () => {
   one.create(guestConfig(['00:04.0', '00:06.0']));
   pass(one, 1e6);
   one.trace.take();
-  const { front } = one.fronts.get(1) ?? {};
+  const front = one.kernel(1)?.front;
   assert.ok(front);
   one.machine.xen.scheduler.spawn('poweroff', 1, (front as NonNullable<typeof front>).shutdown());
   pass(one, 1e6);
