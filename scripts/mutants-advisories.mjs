@@ -5,6 +5,7 @@ const IOMMU = 'test/xen/advisories/iommu.test.ts';
 const ASSIGNMENT = 'test/xen/advisories/assignment.test.ts';
 const RIGHTS = 'test/xen/advisories/rights.test.ts';
 const PCIBACK = 'test/xen/advisories/pciback.test.ts';
+const LIVE = 'test/xen/advisories/live.test.ts';
 
 export const ADVISORY_MUTANTS = [
   // ---- interrupts
@@ -393,5 +394,21 @@ export const ADVISORY_MUTANTS = [
     guard: 'undo of MSI-X', file: 'src/xen/pciback/messages.ts',
     find: 'this.#unmap(domid, pirqs);\n      return -error.errno;', replace: 'return -error.errno;',
     test: PCIBACK, fails: ['XSA-458'],
+  },
+  // ---- the split driver on a whole machine
+  {
+    guard: 'lines of a live guest', file: 'src/xen/pciback/seized-device.ts',
+    find: 'if (this.#warningsLeft === 0) return;', replace: '',
+    test: LIVE, fails: ['XSA-43 (live)'],
+  },
+  {
+    guard: 'state of a live device', file: 'src/xen/pciback/messages.ts',
+    find: "return this.#on?.kind === 'msi' || !memory ? -ENXIO : 0;", replace: 'return 0;',
+    test: LIVE, fails: ['XSA-157 (live)'],
+  },
+  {
+    guard: 'clean shared page', file: 'src/xen/pcifront/channel.ts',
+    find: 'this.page.wipe();', replace: '',
+    test: LIVE, fails: ['XSA-403'],
   },
 ];
