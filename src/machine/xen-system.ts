@@ -70,7 +70,8 @@ export class XenSystem {
     this.#dumped = (routing) => parts.dumped(routing);
     this.hypervisor = hypervisor;
     this.pci = pci;
-    hypervisor.bootDom0Devices({ commandLine: description.xen, unsafePassthrough: description.allowUnsafePassthrough });
+    const { xen: commandLine, allowUnsafePassthrough: unsafePassthrough, reserved } = description;
+    hypervisor.bootDom0Devices({ commandLine, unsafePassthrough, reserved });
     this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) => domain.domid === domid && domain.pauses > 0));
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
