@@ -71,7 +71,7 @@ export class XenSystem {
     this.hypervisor = hypervisor;
     this.pci = pci;
     hypervisor.bootDom0Devices({ commandLine: description.xen, unsafePassthrough: description.allowUnsafePassthrough });
-    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) => domain.domid === domid && domain.pauses > 0));
+    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) => domain.domid === domid && (domain.pauses > 0 || domain.shutdown !== undefined)));
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
     const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
