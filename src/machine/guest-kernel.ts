@@ -50,6 +50,7 @@ export class GuestKernel {
     const { domain, guest, hypervisor, pcifront } = parts;
     const kernel = new Kernel(domain, parts);
     this.kernel = kernel;
+    guest.pass = (ns) => { kernel.wait(() => false, ns); };
     const physdev = new Physdev(hypervisor, domain.domid);
     this.#lines = new KernelLines(kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
     const front = Pcifront.create({

@@ -72,7 +72,8 @@ export class XenSystem {
     this.pci = pci;
     const { xen: commandLine, allowUnsafePassthrough: unsafePassthrough, reserved } = description;
     hypervisor.bootDom0Devices({ commandLine, unsafePassthrough, reserved });
-    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) => domain.domid === domid && domain.pauses > 0));
+    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) =>
+      domain.domid === domid && (domain.pauses > 0 || domain.shutdown !== undefined)));
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
     const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
