@@ -158,6 +158,7 @@ export class Hypervisor {
     }
     this.rights.giveAllTo(this.domain(CONTROL_DOMAIN));
     this.devices.bootDom0();
+    this.engine.setWord(State.CONFIG_FILTER, 1);
   }
 
   #unowned({ seed, scattered }: { seed: number; scattered: boolean }): number[] {
