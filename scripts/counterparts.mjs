@@ -2,7 +2,7 @@
 //   node scripts/counterparts.mjs [WORD ...] [--summary-file FILE]
 // A program that is missing is installed if we may; if not, its check is skipped by name. To add a check, add an entry:
 // `check` gets the program's path and throws an Error that says what is wrong; what is no program has a `module`, the
-// file to look for. It runs after `npm test`, so build/ is up to date.
+// file to look for; `also` names more that has to be there. It runs after `npm test`, so build/ is up to date.
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -14,6 +14,7 @@ import { checkModels } from './lspci.mjs';
 import { countFrames } from './pcap.mjs';
 import { run } from './run.mjs';
 import { addTo, closingLine, exitCodeOf, newTally } from './test-results.mjs';
+import { checkEnds, HEADERS } from './xen-ends.mjs';
 import { checkPyxs, checkTools, PYXS } from './xenstore.mjs';
 
 const CAPTURE = 'assets/traffic.pcap.gz';
@@ -48,6 +49,13 @@ const CHECKS = [
     files: ['build/cli.js'],
     check: () => checkPyxs('/usr/bin/python3'),
   },
+  {
+    name: 'a front end and a back end in C, from Xen\'s headers, work with our other ends',
+    packages: ['clang', 'lld', 'libxen-dev'],
+    program: 'clang',
+    also: ['wasm-ld', HEADERS],
+    check: checkEnds,
+  },
 ];
 
 /** As many frames as the file's own headers say, and none that tshark calls malformed. */
@@ -67,11 +75,13 @@ async function tsharkFrames(tshark, file, ...filter) {
   return stdout.split('\n').filter((line) => /^\d+$/.test(line));
 }
 
-async function runCheck({ name, packages, program, module, files = [], check }) {
+async function runCheck({ name, packages, program, module, also = [], files = [], check }) {
   // What the project itself should have is no reason to skip, whether the program is there or not.
   const absent = files.filter((file) => !fs.existsSync(path.join(root, file)));
   if (absent.length > 0) return { failure: `${absent.join(', ')} is missing` };
-  const reason = await whyMissing(program, packages, module && (() => fs.existsSync(module)));
+  const isThere = () => (module === undefined ? findProgram(program) !== undefined : fs.existsSync(module))
+    && also.every((one) => (path.isAbsolute(one) ? fs.existsSync(one) : findProgram(one) !== undefined));
+  const reason = await whyMissing(program, packages, isThere);
   if (reason) return { skip: `${name}: ${reason}` };
   try {
     await check(findProgram(program));

@@ -5,6 +5,7 @@ const IOMMU = 'test/xen/advisories/iommu.test.ts';
 const ASSIGNMENT = 'test/xen/advisories/assignment.test.ts';
 const RIGHTS = 'test/xen/advisories/rights.test.ts';
 const PCIBACK = 'test/xen/advisories/pciback.test.ts';
+const LIVE = 'test/xen/advisories/live.test.ts';
 
 export const ADVISORY_MUTANTS = [
   // ---- interrupts
@@ -215,6 +216,42 @@ export const ADVISORY_MUTANTS = [
     test: ASSIGNMENT, fails: ['XSA-400'],
   },
   {
+    guard: 'shared reserved memory', file: 'src/xen/hypervisor/domctl.ts',
+    find: 'if (target !== undefined && !relaxed && hypervisor.iommu !== undefined && devices.reserved.shared(routing)) {', replace: 'if (domid < 0) {',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory of others', file: 'src/xen/hypervisor/reserved.ts',
+    find: '.filter((mfn) => !kept.has(mfn))', replace: '',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory out of reach', file: 'src/xen/hypervisor/devices.ts',
+    find: "if (translation === 'guest-mapped' && reserved.length > 0) {", replace: 'if (reserved.length < 0) {',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory taken back', file: 'src/xen/hypervisor/devices.ts',
+    find: 'if (from !== undefined) this.#unmapReserved(from, routing);', replace: '',
+    test: ASSIGNMENT, fails: ['XSA-378'],
+  },
+  {
+    guard: 'reserved memory of a guest', file: 'src/xen/hypervisor/devices.ts',
+    find: "if (translation === 'own-frames') this.#mapReserved(domain, io.slot, routing);", replace: '',
+    test: ASSIGNMENT, fails: ['XSA-378', 'XSA-400 (reserved)'],
+  },
+  {
+    guard: 'reserved memory in quarantine', file: 'src/xen/hypervisor/devices.ts',
+    find: "if (reserved.length === 0 && this.#parts.options().quarantine !== 'scratch-page') return undefined;",
+    replace: "if (this.#parts.options().quarantine !== 'scratch-page') return undefined;",
+    test: ASSIGNMENT, fails: ['XSA-400 (reserved)'],
+  },
+  {
+    guard: 'undo of reserved memory', file: 'src/xen/hypervisor/devices.ts',
+    find: 'for (const one of frames.slice(0, done)) exports.ioUnmap(slot, one, 1);', replace: '',
+    test: ASSIGNMENT, fails: ['XSA-460'],
+  },
+  {
     guard: 'neighbours in a page', file: 'src/xen/hypervisor/rights.ts',
     find: 'if (own.has(routing)) continue;', replace: 'continue;',
     test: ASSIGNMENT, fails: ['XSA-461'],
@@ -357,5 +394,21 @@ export const ADVISORY_MUTANTS = [
     guard: 'undo of MSI-X', file: 'src/xen/pciback/messages.ts',
     find: 'this.#unmap(domid, pirqs);\n      return -error.errno;', replace: 'return -error.errno;',
     test: PCIBACK, fails: ['XSA-458'],
+  },
+  // ---- the split driver on a whole machine
+  {
+    guard: 'lines of a live guest', file: 'src/xen/pciback/seized-device.ts',
+    find: 'if (this.#warningsLeft === 0) return;', replace: '',
+    test: LIVE, fails: ['XSA-43 (live)'],
+  },
+  {
+    guard: 'state of a live device', file: 'src/xen/pciback/messages.ts',
+    find: "return this.#on?.kind === 'msi' || !memory ? -ENXIO : 0;", replace: 'return 0;',
+    test: LIVE, fails: ['XSA-157 (live)'],
+  },
+  {
+    guard: 'clean shared page', file: 'src/xen/pcifront/channel.ts',
+    find: 'this.page.wipe();', replace: '',
+    test: LIVE, fails: ['XSA-403'],
   },
 ];

@@ -15,7 +15,8 @@ import type { GrantTables } from './grant-table';
 import type { IommuDriver } from './iommu';
 import type { Messages } from './messages';
 import type { Pirqs } from './pirqs';
-import { SCRATCH_FRAMES, allFrameTables, scratchTables } from './xen-tables';
+import { ReservedRegions } from './reserved';
+import { SCRATCH_FRAMES, allFrameTables, identityTableFrames, identityTables, scratchTables } from './xen-tables';
 
 interface Parts {
   readonly engine: Engine;
@@ -40,6 +41,7 @@ export class Devices {
   readonly #marked: Set<number>;
   readonly #scratch = new Map<number, { did: number; frames: number[] }>();
   #dom0Devices: boolean;
+  #reserved: ReservedRegions;
 
   constructor(parts: Parts, saved?: DevicesDocument) {
     this.#parts = parts;
@@ -48,13 +50,14 @@ export class Devices {
     this.#marked = new Set(saved?.marked);
     for (const { routing, did, frames } of saved?.scratch ?? []) this.#scratch.set(routing, { did, frames: [...frames] });
     this.#dom0Devices = saved?.dom0Devices ?? false;
+    this.#reserved = new ReservedRegions(saved?.reserved ?? []);
   }
 
   save(): DevicesDocument {
     return {
       functions: [...this.#functions], inQuarantine: [...this.#inQuarantine], marked: [...this.#marked],
       scratch: [...this.#scratch].map(([routing, { did, frames }]) => ({ routing, did, frames: [...frames] })),
-      dom0Devices: this.#dom0Devices,
+      dom0Devices: this.#dom0Devices, reserved: this.#reserved.save(),
     };
   }
 
@@ -179,15 +182,21 @@ export class Devices {
     return { domain: this.#parts.table.domain(CONTROL_DOMAIN), translation };
   }
 
-  /** The first domain's devices get their context entries, by dom0-iommu=. */
-  bootDom0(): void {
+  /** The first domain's devices get their context entries, by dom0-iommu=, and what firmware reserves for any. */
+  bootDom0(reserved: ReservedRegions): void {
     if (this.#dom0Devices) return;
     this.#dom0Devices = true;
+    this.#reserved = reserved;
     for (const routing of this.all) if (this.assignedTo(routing) === undefined) this.#move(routing, this.#home());
   }
 
   get dom0Devices(): boolean {
     return this.#dom0Devices;
+  }
+
+  /** Memory that firmware has reserved for devices. */
+  get reserved(): ReservedRegions {
+    return this.#reserved;
   }
 
   // ---- the step
@@ -211,6 +220,7 @@ export class Devices {
     this.#inQuarantine.delete(routing);
     if (context === undefined) iommu?.block(routing);
     else context();
+    if (from !== undefined) this.#unmapReserved(from, routing);
     iommu?.releaseInterrupts(routing);
     for (const { routing: of, domid, pirq, vector } of this.#parts.pirqs.vectors) {
       if (of !== routing) continue;
@@ -233,39 +243,74 @@ export class Devices {
   #context(routing: number, iommu: IommuDriver, target: Target): (() => void) | undefined {
     // a bridge does no DMA of its own
     if (target === 'nobody' || (target !== 'quarantine' && target.domain.domid === CONTROL_DOMAIN && this.isBridge(routing))) return undefined;
+    const reserved = this.#reserved.framesOf(routing);
     if (target === 'quarantine') {
-      if (this.#parts.options().quarantine !== 'scratch-page') return undefined;
-      const { did, frames } = this.#scratchOf(routing, iommu);
+      if (reserved.length === 0 && this.#parts.options().quarantine !== 'scratch-page') return undefined;
+      const { did, frames } = this.#scratchOf(routing, iommu, reserved);
       return () => {
-        this.#parts.engine.frame(frames.at(-1) as number).fill(0);
+        if (reserved.length === 0) this.#parts.engine.frame(frames.at(-1) as number).fill(0);
         iommu.setTables(routing, did, frames[0] as number);
       };
     }
     const { domain, translation } = target;
+    // what firmware needs there, the guest could take out of tables that are its to fill (XSA-378)
+    if (translation === 'guest-mapped' && reserved.length > 0) {
+      throw new HypercallError('EPERM', `firmware has reserved memory for ${formatBdf(bdfOf(routing))}; it cannot have tables that `
+        + 'a guest fills', { routing });
+    }
     const io = domain.io ?? this.#makeIoDomain(domain, translation);
     if (io.translation !== translation) {
       throw new HypercallError('EINVAL', `domain ${domain.domid}'s devices are translated as "${io.translation}"; `
         + `"${translation}" cannot stand beside it`, { translation });
     }
     if (translation === 'pass-through') return () => { iommu.setPassThrough(routing, io.did); };
+    if (translation === 'own-frames') this.#mapReserved(domain, io.slot, routing);
     const { engine } = this.#parts;
     const root = io.root ?? engine.word(State.IO_DOMAIN_TABLE + io.slot * StateSize.IO_DOMAIN_RECORD + IoDomainRecord.ROOT_MFN);
     return () => { iommu.setTables(routing, io.did, root); };
   }
 
-  /** Each function that comes into quarantine has a page and a domain id of its own, and keeps them. */
-  #scratchOf(routing: number, iommu: IommuDriver): { did: number; frames: number[] } {
+  /** Maps what firmware has reserved for a function and no other of the domain's devices needs: all of it or nothing. */
+  #mapReserved(domain: Domain, slot: number, routing: number): void {
+    const { exports } = this.#parts.engine;
+    const frames = this.#reserved.framesOf(routing, domain.assigned);
+    for (const [done, mfn] of frames.entries()) {
+      const status = exports.ioMap(slot, mfn, mfn, 1, 3);
+      if (status === 0) continue;
+      for (const one of frames.slice(0, done)) exports.ioUnmap(slot, one, 1);
+      if (domain.assigned.size === 0) this.dropIoDomain(domain);
+      throw new HypercallError('ENOMEM', `reserved frame 0x${mfn.toString(16)} of ${formatBdf(bdfOf(routing))} cannot be mapped for domain `
+        + `${domain.domid}: its tables are full, or it has a page of its own there`, { routing, mfn, status });
+    }
+  }
+
+  /** After the requester has gone: what no other of the domain's devices needs goes, too. */
+  #unmapReserved(domain: Domain, routing: number): void {
+    const { io } = domain;
+    if (io?.translation !== 'own-frames') return;
+    const frames = this.#reserved.framesOf(routing, domain.assigned);
+    for (const mfn of frames) this.#parts.engine.exports.ioUnmap(io.slot, mfn, 1);
+    if (frames.length > 0) this.#parts.iommu()?.flushDomain(io.did);
+  }
+
+  /**
+   * Each function that comes into quarantine has a domain id of its own and a page to reach, or the frames that firmware
+   * has reserved for it, and keeps them.
+   */
+  #scratchOf(routing: number, iommu: IommuDriver, reserved: readonly number[]): { did: number; frames: number[] } {
     const known = this.#scratch.get(routing);
     if (known !== undefined) return known;
     const did = IommuState.DOMAIN_IDS - 1 - this.#scratch.size;
     if (did <= this.#parts.engine.word(State.DOMAIN_LIMIT)) {
       throw new HypercallError('ENOMEM', 'the unit has no domain id left for another quarantine', { routing });
     }
-    if (this.#parts.engine.word(State.TABLE_FRAMES_FREE) < SCRATCH_FRAMES) {
-      throw new HypercallError('ENOMEM', 'no frames are left for another scratch page; create the machine with more iommuFrames',
+    const needed = reserved.length === 0 ? SCRATCH_FRAMES : identityTableFrames(reserved);
+    if (this.#parts.engine.word(State.TABLE_FRAMES_FREE) < needed) {
+      throw new HypercallError('ENOMEM', 'no frames are left for another quarantine; create the machine with more iommuFrames',
         { routing });
     }
-    const made = { did, frames: scratchTables(this.#parts.engine, iommu) };
+    const { engine } = this.#parts;
+    const made = { did, frames: reserved.length === 0 ? scratchTables(engine, iommu) : [identityTables(engine, iommu, reserved)] };
     this.#scratch.set(routing, made);
     return made;
   }

@@ -3,6 +3,7 @@ import type { Shape } from '../../engine/index';
 import type { XenOptions } from './command-line';
 import type { Domain, DomainKind, ShutdownReason, Translation } from './domain';
 import { RangeSet } from './rangeset';
+import type { ReservedRegion } from './reserved';
 
 type Ranges = Array<[first: number, last: number]>;
 
@@ -44,6 +45,7 @@ export interface DevicesDocument {
   scratch: Array<{ routing: number; did: number; frames: number[] }>;
   /** Whether the first domain's devices have been set up. */
   dom0Devices: boolean;
+  reserved: ReservedRegion[];
 }
 
 /** A message that map_pirq has made. */
@@ -115,6 +117,7 @@ export const HYPERVISOR_SHAPE: Shape = { fields: {
   devices: { fields: {
     functions: PAIRS, inQuarantine: { each: 'whole' }, marked: { each: 'whole' },
     scratch: { each: { fields: { routing: 'whole', did: 'whole', frames: { each: 'whole' } } } }, dom0Devices: 'flag',
+    reserved: { each: { fields: { firstMfn: 'whole', count: 'whole', routings: { each: 'whole' } } } },
   } },
   messages: { fields: {
     messages: { each: { fields: {

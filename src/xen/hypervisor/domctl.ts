@@ -189,7 +189,7 @@ export class Domctl {
    * Gives a device to a guest, or with DomId.IO into quarantine. Its DMA then reaches the guest's own frames; without an
    * IOMMU, where that is allowed, all memory.
    */
-  assignDevice(domid: number, routing: number, _options: { relaxed?: boolean } = {}): void {
+  assignDevice(domid: number, routing: number, { relaxed = false }: { relaxed?: boolean } = {}): void {
     const hypervisor = this.#hypervisor;
     const target = this.#deviceTarget(domid);
     const { devices } = hypervisor;
@@ -206,6 +206,11 @@ export class Domctl {
     if (hypervisor.messages.allMasked(routing)) {
       hypervisor.printRefusal(`assign ${name} to dom${domid} failed: all its vectors are masked`);
       throw new HypercallError('EBUSY', `${name} has all of its MSI-X vectors masked (MASKALL); clear that first`, { routing });
+    }
+    if (target !== undefined && !relaxed && hypervisor.iommu !== undefined && devices.reserved.shared(routing)) {
+      hypervisor.printRefusal(`It's disallowed to assign ${name} with shared RMRR to dom${domid}`);
+      throw new HypercallError('EPERM', `${name} shares memory that firmware has reserved with another device; give it with `
+        + 'rdm_policy=relaxed if that is meant', { routing });
     }
     if (target === undefined) devices.quarantine(routing);
     else devices.assign(target, routing, hypervisor.iommu === undefined ? 'none' : 'own-frames');

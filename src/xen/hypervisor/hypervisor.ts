@@ -23,6 +23,7 @@ import { Messages } from './messages';
 import { type DomainOptions, checkDomainOptions } from './options';
 import { Pirqs, type VectorTarget } from './pirqs';
 import { RangeSet } from './rangeset';
+import { type ReservedRegion, ReservedRegions } from './reserved';
 import { type Neighbour, Rights } from './rights';
 
 /** Frames at the bottom of RAM that belong to no domain: 2 MiB. */
@@ -41,6 +42,8 @@ export interface BootOptions {
   unsafePassthrough?: boolean;
   /** Host interrupt of the first message (default 32). */
   msiIrqBase?: number;
+  /** What firmware has reserved for the DMA of devices (default nothing). */
+  reserved?: readonly ReservedRegion[];
 }
 
 /**
@@ -131,7 +134,9 @@ export class Hypervisor {
    * Xen's part of the boot that concerns devices: options, the first domain's rights to all that Xen does not keep, and
    * the context entries of its devices. It happens once: of a machine that goes on from a snapshot it has happened. Throws IOMMU_REQUIRED for iommu=force without a unit, BAD_OPTION.
    */
-  bootDom0Devices({ commandLine = '', unsafePassthrough = false, msiIrqBase = Machine.INTX_LINES }: BootOptions = {}): void {
+  bootDom0Devices(
+    { commandLine = '', unsafePassthrough = false, msiIrqBase = Machine.INTX_LINES, reserved = [] }: BootOptions = {},
+  ): void {
     if (!Number.isInteger(msiIrqBase) || msiIrqBase < Machine.INTX_LINES || msiIrqBase > 1024) {
       throw new PortcullisError('BAD_OPTION', `msiIrqBase is ${msiIrqBase}; it must be a whole number from ${Machine.INTX_LINES} to 1024`,
         { msiIrqBase });
@@ -142,6 +147,7 @@ export class Hypervisor {
       throw new PortcullisError('IOMMU_REQUIRED', 'the command line says iommu=force, and there is no IOMMU to be used; '
         + 'give the machine "iommu": "vtd" or leave the word out', { commandLine });
     }
+    const regions = new ReservedRegions(reserved, (mfn) => mfn >= FIRMWARE_FRAMES && mfn < this.engine.frames);
     for (const problem of problems) this.print(problem);
     this.#options = options;
     this.#unsafePassthrough = unsafePassthrough;
@@ -157,7 +163,7 @@ export class Hypervisor {
       this.print(`Interrupt remapping ${this.#iommu.remapping ? 'enabled' : 'disabled'}`);
     }
     this.rights.giveAllTo(this.domain(CONTROL_DOMAIN));
-    this.devices.bootDom0();
+    this.devices.bootDom0(regions);
     this.engine.setWord(State.CONFIG_FILTER, 1);
   }
 

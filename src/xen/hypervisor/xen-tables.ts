@@ -18,21 +18,27 @@ function set(engine: Engine, table: number, index: number, mfn: number, flags: n
   view.setUint32(index * 8 + 4, mfn >>> 20, true);
 }
 
-/** All RAM, one to one, but for frames of the hypervisor's; answers the root. The frames are not held. */
-export function allFrameTables(engine: Engine, iommu: IommuDriver): number {
-  const root = iommu.takeTable('the tables of the first domain\'s devices');
+/** Tables that are made as they are needed: the one below an entry of another. */
+function tableMaker(engine: Engine, iommu: IommuDriver, what: string): (table: number, level: number, mfn: number) => number {
   const tables = new Map<string, number>();
-  const below = (table: number, level: number, mfn: number): number => {
+  return (table, level, mfn) => {
     const index = Math.floor(mfn / 512 ** (level - 1)) % 512;
     const key = `${table} ${index}`;
     let next = tables.get(key);
     if (next === undefined) {
-      next = iommu.takeTable('the tables of the first domain\'s devices');
+      next = iommu.takeTable(what);
       set(engine, table, index, next, RIGHTS);
       tables.set(key, next);
     }
     return next;
   };
+}
+
+/** All RAM, one to one, but for frames of the hypervisor's; answers the root. The frames are not held. */
+export function allFrameTables(engine: Engine, iommu: IommuDriver): number {
+  const what = 'the tables of the first domain\'s devices';
+  const root = iommu.takeTable(what);
+  const below = tableMaker(engine, iommu, what);
   const kind = (mfn: number): number => engine.word(engine.word(State.POOL_FRAMES) + mfn * StateSize.FRAME_RECORD) >>> 16;
   const reachable = (mfn: number): boolean => mfn < engine.frames && kind(mfn) !== FrameKind.XEN_TABLE;
   for (let first = 0; first < engine.frames; first += 512) {
@@ -41,6 +47,18 @@ export function allFrameTables(engine: Engine, iommu: IommuDriver): number {
     if (region.every(reachable)) set(engine, directory, (first / 512) % 512, first, RIGHTS | VtdPte.SP);
     else for (const mfn of region.filter(reachable)) set(engine, below(directory, 2, mfn), mfn % 512, mfn, RIGHTS);
   }
+  return root;
+}
+
+/** Frames that tables of these frames alone take at most. */
+export const identityTableFrames = (mfns: readonly number[]): number => 1 + 3 * new Set(mfns.map((mfn) => mfn >>> 9)).size;
+
+/** These frames, one to one, and nothing else; answers the root. */
+export function identityTables(engine: Engine, iommu: IommuDriver, mfns: readonly number[]): number {
+  const what = 'reserved memory in quarantine';
+  const root = iommu.takeTable(what);
+  const below = tableMaker(engine, iommu, what);
+  for (const mfn of mfns) set(engine, below(below(below(root, 4, mfn), 3, mfn), 2, mfn), mfn % 512, mfn, RIGHTS);
   return root;
 }
 

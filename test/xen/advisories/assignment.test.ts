@@ -2,6 +2,7 @@
 // attack and what must still work. Which guard each stands for is in scripts/mutants-advisories.mjs.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { State } from '../../../assembly/spec/state';
 import type { DeviceDefinition } from '../../../src/devices/definition';
 import { defineDevice } from '../../../src/index';
 import { register } from '../../../src/devices/register-table';
@@ -9,7 +10,7 @@ import { Machine } from '../../../src/machine/machine';
 import { Domctl } from '../../../src/xen/hypervisor/domctl';
 import type { Domain } from '../../../src/xen/hypervisor/domain';
 import { newMemory } from '../../helpers/artefact';
-import { type ControlPlane, DOM_IO, EDU, OTHER, controlPlane } from '../../helpers/control-plane';
+import { type ControlPlane, DOM_IO, EDU, NIC, OTHER, controlPlane } from '../../helpers/control-plane';
 import { codeOf } from '../../helpers/guest-machine';
 
 const [OK, FAULT] = [0, 3];
@@ -85,6 +86,43 @@ test('XSA-306: quarantine is what happens by itself, whoever takes the device aw
   assert.equal([hypervisor.ownerOf(OTHER), dma(OTHER, target)], [0, OK]);
 });
 
+/** What firmware has reserved: two regions of the first edu, that overlap with one of the second; one lies beyond RAM. */
+const RESERVED = [
+  { firstMfn: 0x100, count: 4, routings: [EDU, OTHER] }, { firstMfn: 0x102, count: 4, routings: [OTHER] },
+  { firstMfn: 0x1fe, count: 2, routings: [NIC] }, { firstMfn: 0x2000, count: 1, routings: [NIC] },
+];
+
+/** Which of the frames around the regions a device reaches. */
+function reach({ dma }: ControlPlane, routing: number): number[] {
+  return [0xff, 0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106].filter((mfn) => dma(routing, at(mfn)) === OK);
+}
+
+test('XSA-378: reserved memory is mapped exactly, for as long as one device needs it, and not the guest\'s to take away', async () => {
+  const plane = await controlPlane({ reserved: RESERVED });
+  const { domctl, hypervisor, guest, refused, machine } = plane;
+  const { exports } = machine.engine;
+  refused(() => domctl.assignDevice(guest.domid, EDU), 'EPERM', 'it is for another device, too');
+  domctl.assignDevice(guest.domid, EDU, { relaxed: true });
+  assert.equal(reach(plane, EDU), [0x100, 0x101, 0x102, 0x103]);
+  domctl.assignDevice(guest.domid, OTHER, { relaxed: true });
+  for (const routing of [EDU, OTHER]) assert.equal(reach(plane, routing), [0x100, 0x101, 0x102, 0x103, 0x104, 0x105]);
+  // what a guest can do about its tables
+  assert.is.not(exports.iommuOpUnmap(guest.slot, 0x100, 6), OK);
+  assert.is.not(exports.iommuOpMap(guest.slot, 0x100, guest.p2m[3] as number, 1, 3), OK);
+  assert.is(hypervisor.decreaseReservation(guest.domid, [0x100]), 0);
+  // a third device of the guest, whose tables are the same, has them cached
+  const third = 0x28;
+  domctl.assignDevice(guest.domid, third);
+  assert.is(reach(plane, third).length, 6);
+  domctl.deassignDevice(guest.domid, EDU);
+  assert.equal(reach(plane, OTHER), [0x100, 0x101, 0x102, 0x103, 0x104, 0x105], 'the other needs them all');
+  domctl.deassignDevice(guest.domid, OTHER);
+  assert.equal(reach(plane, third), []);
+  assert.equal([0x100, 0x103, 0x105].map((mfn) => exports.frameRefs(mfn)), [0, 0, 0], 'nothing is left behind');
+  assert.is(codeOf(() => hypervisor.assignDevice(guest.domid, OTHER, 'guest-mapped')), 'EPERM');
+  assert.is(hypervisor.ownerOf(OTHER), DOM_IO);
+});
+
 test('XSA-386: a device that is taken away is switched over in the unit, whatever else there is to undo', async () => {
   const { domctl, hypervisor, guest, dma } = await controlPlane();
   for (const routing of [EDU, OTHER]) domctl.assignDevice(guest.domid, routing);
@@ -93,6 +131,12 @@ test('XSA-386: a device that is taken away is switched over in the unit, whateve
   domctl.deassignDevice(guest.domid, EDU);
   assert.equal(hypervisor.iommu?.context(EDU), [0, 0, 0, 0]);
   assert.equal([dma(EDU, mine), dma(OTHER, mine)], [FAULT, OK]);
+  // reserved memory that is not mapped any more does not keep it
+  const firm = await controlPlane({ reserved: [{ firstMfn: 0x100, count: 4, routings: [EDU] }] });
+  for (const routing of [EDU, OTHER]) firm.domctl.assignDevice(firm.guest.domid, routing);
+  firm.machine.engine.exports.ioUnmap(firm.guest.slot, 0x100, 4);
+  firm.domctl.deassignDevice(firm.guest.domid, EDU);
+  assert.equal([firm.hypervisor.ownerOf(EDU), firm.dma(EDU, at(firm.guest.p2m[6] as number))], [DOM_IO, FAULT]);
   // one that is pulled out of the machine, too
   hypervisor.deviceRemove(OTHER);
   assert.equal(hypervisor.iommu?.context(OTHER), [0, 0, 0, 0]);
@@ -109,6 +153,43 @@ test('XSA-400: an assignment that fails leaves the device where it was, in every
   refused(() => domctl.assignDevice(plain.domid, EDU), 'EOPNOTSUPP');
   refused(() => domctl.assignDevice(0, EDU), 'EINVAL');
   assert.equal([hypervisor.ownerOf(EDU), hypervisor.iommu?.context(EDU), dma(EDU, dom0s)], [0, before, OK]);
+});
+
+test('XSA-400 (reserved): what firmware has reserved for a device it reaches, whoever has it', async () => {
+  for (const line of ['', 'iommu=quarantine=scratch-page', 'dom0-iommu=strict', 'dom0-iommu=passthrough']) {
+    const plane = await controlPlane({ commandLine: line, reserved: [{ firstMfn: 0x100, count: 4, routings: [EDU] }] });
+    const { domctl, guest, dma, hypervisor } = plane;
+    const own = [0x100, 0x101, 0x102, 0x103];
+    const reaches = (): boolean => own.every((mfn) => dma(EDU, at(mfn)) === OK);
+    const foreign = at(hypervisor.domain(0).p2m[3] as number);
+    assert.ok(reaches(), `dom0: ${line}`);
+    for (const step of [() => domctl.assignDevice(DOM_IO, EDU), () => domctl.assignDevice(guest.domid, EDU),
+      () => domctl.deassignDevice(guest.domid, EDU)]) {
+      step();
+      assert.ok(reaches(), line);
+      assert.equal([dma(EDU, foreign), dma(EDU, at(0x104)), dma(EDU, at(0xff))], [FAULT, FAULT, FAULT], 'and nothing besides');
+    }
+    domctl.deassignDevice(DOM_IO, EDU);
+    assert.ok(reaches(), `dom0 again: ${line}`);
+  }
+});
+
+test('XSA-460: reserved memory that can be mapped in part only is not mapped at all', async () => {
+  const plane = await controlPlane({ reserved: RESERVED });
+  const { domctl, hypervisor, guest, machine, dma } = plane;
+  const { exports } = machine.engine;
+  // a second device of the guest, with the tables that there are then; one table more is to be had
+  domctl.assignDevice(guest.domid, 0x28);
+  let spare = 0;
+  while (machine.engine.word(State.TABLE_FRAMES_FREE) > 1) spare = exports.tableFrameTake() >>> 0;
+  assert.is(codeOf(() => domctl.assignDevice(guest.domid, NIC)), 'ENOMEM');
+  assert.equal([hypervisor.ownerOf(NIC), exports.frameRefs(0x1fe), exports.frameRefs(0x1ff)], [0, 0, 0]);
+  assert.equal([dma(0x28, at(0x1fe)), dma(0x28, at(0x1ff)), dma(0x28, at(guest.p2m[6] as number))], [FAULT, FAULT, OK]);
+  // and with one more
+  machine.engine.setWord(machine.engine.word(State.POOL_TABLE_FRAMES), spare);
+  machine.engine.setWord(State.TABLE_FRAMES_FREE, 1);
+  domctl.assignDevice(guest.domid, NIC);
+  assert.equal([dma(NIC, at(0x1fe)), dma(NIC, at(0x1ff))], [OK, OK]);
 });
 
 /** The second function of a device, beside the first. */
