@@ -57,6 +57,8 @@ export class GuestKernel {
     const { domain, guest, hypervisor, pcifront } = parts;
     const kernel = new Kernel(domain, parts);
     this.kernel = kernel;
+    // a program may have taken from under its kernel what that needs
+    kernel.onOops = ({ message }) => this.#crash(`kernel: ${message}`);
     const physdev = new Physdev(hypervisor, domain.domid);
     this.#lines = new KernelLines(kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
     const grants = new GrantRefs(kernel);
@@ -78,7 +80,7 @@ export class GuestKernel {
     kernel.watch(`/local/domain/${domain.domid}/control/shutdown`, (path) => this.#asked(path));
     const { module } = parts;
     if (module !== undefined) {
-      this.#module = new ModuleProgram({ ...module, kernel, guest, grants, front, crashed: (why) => this.#crash(why) });
+      this.#module = new ModuleProgram({ ...module, kernel, guest, grants, front, crashed: (why) => this.#crash(`module: ${why}`) });
     }
   }
 
@@ -138,8 +140,8 @@ export class GuestKernel {
 
   #crash(why: string): void {
     const { hypervisor, domain } = this.#parts;
-    this.kernel.print(`module: the domain crashes: ${why}`);
-    hypervisor.print(`d${domain.domid} crashes: its module: ${why}`);
+    this.kernel.print(`the domain crashes: ${why}`);
+    hypervisor.print(`d${domain.domid} crashes: ${why}`);
     this.#over('crash');
   }
 
