@@ -126,9 +126,10 @@ export abstract class E1000FamilyDriver {
     try {
       bringUp();
     } catch (error) {
-      this.#giveBack();
+      // first what lies in the engine's state: the domain may be gone
       if (this.#block !== 0) this.guest.engine.heap.give(this.#block, Block.SIZE);
       this.dma.release();
+      this.#giveBack();
       throw error;
     }
   }

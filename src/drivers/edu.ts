@@ -45,8 +45,9 @@ export class EduDriver {
       if (this.read(Edu.LIVENESS) !== (~0x12345678 >>> 0)) throw new PortcullisError('DRIVER_PROBE', 'edu is not alive');
       this.#port = guest.enableMsi(routing).port;
     } catch (error) {
-      guest.iounmap(this.#bar, Edu.BAR_SIZE);
+      // first what lies in the engine's state: the domain may be gone
       dma?.release();
+      guest.iounmap(this.#bar, Edu.BAR_SIZE);
       throw error;
     }
     this.dma = dma;

@@ -33,6 +33,7 @@ import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
 import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { DomainGuest, type GuestDocument } from './guest';
+import type { ModuleHost } from './module-host';
 import { MachinePci } from './host-pci';
 import { parseSize } from './size';
 import {
@@ -52,6 +53,8 @@ export interface MachineHost {
   devices?: readonly DefinedDevice[];
   /** Reads the file of a dump that the description names, as text. */
   readFile?: ReadFile;
+  /** Runs modules that a domain config names as its kernel; without it such a domain is refused. */
+  modules?: ModuleHost;
   /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
   onDeviceFailed?: (failure: DeviceFailure) => void;
 }
@@ -111,6 +114,7 @@ export class Machine {
   readonly #hosts = new Map<number, HostInstance>();
   readonly #failures: DeviceFailure[] = [];
   readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
+  readonly #modules: ModuleHost | undefined;
   readonly #clock: MachineClock;
   #enumerated: EnumeratedFunction[] = [];
   #xen: XenSystem | undefined;
@@ -121,6 +125,7 @@ export class Machine {
     this.#models = models;
     this.#source = source;
     this.#onDeviceFailed = host.onDeviceFailed;
+    this.#modules = host.modules;
     this.description = description;
     if (saved !== undefined) {
       this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false },
@@ -180,6 +185,7 @@ export class Machine {
         irq: (routing) => this.#irqs.get(routing),
       }),
       guest: (domain) => this.guest(domain), forget: (domid) => { this.#guests.delete(domid); },
+      modules: this.#modules,
       dumped: (routing) => this.#functions.get(routing)?.definition.dump,
     });
   }

@@ -26,6 +26,7 @@ import { explainFacts } from './explain-facts';
 import type { DomainGuest } from './guest';
 import type { GuestKernel } from './guest-kernel';
 import { HostAccess } from './host-access';
+import type { ModuleHost } from './module-host';
 import type { NicCounts, ServiceParts } from './nic-service';
 import { DomainPrograms } from './programs';
 import { StoreHost } from './store-host';
@@ -39,6 +40,7 @@ export interface XenParts {
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest;
   forget(domid: number): void;
+  readonly modules: ModuleHost | undefined;
   /** What a dump says of a device; undefined for one with a model. */
   dumped(routing: number): DumpFacts | undefined;
 }
@@ -98,7 +100,7 @@ export class XenSystem {
       },
       service: ({ routing, name }: PciDevice): ServiceParts => ({ kernel: this.kernel, lines: this.#lines, guest, routing, name }),
     });
-    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget });
+    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget, modules: parts.modules });
     this.xl = new Xl({
       ...kernelParts, sysfs: this.#tree, programs: this.programs, seed: description.seed,
       allowUnsafePassthrough: description.allowUnsafePassthrough, xenRevoke: description.xenRevoke,

@@ -3,6 +3,7 @@
  * a worker of the scheduler; handlers never run inside whoever caused them.
  */
 
+import { PortcullisError } from '../../errors';
 import type { Domain } from '../hypervisor/domain';
 import type { Hypervisor } from '../hypervisor/hypervisor';
 import type { Scheduler, Worker } from '../schedule/scheduler';
@@ -36,6 +37,8 @@ export class Kernel implements Worker {
   readonly store: XenstoreClient;
   /** `dmesg`. */
   readonly log: string[] = [];
+  /** What becomes of it when a hypercall or the store refuses what a handler needs; without, that is thrown on. */
+  onOops: ((error: PortcullisError) => void) | undefined;
   readonly #ports = new Map<number, () => void>();
   readonly #watches = new Map<string, { path: string; told: (path: string) => void }>();
   readonly #work: Array<() => void> = [];
@@ -109,17 +112,20 @@ export class Kernel implements Worker {
   }
 
   work(): void {
-    try {
-      this.#handle();
-    } catch (error) {
-      if (!(error instanceof KernelEnded)) throw error;
-    }
+    for (const { path, token } of this.#events.splice(0)) this.#do(() => this.#watches.get(token)?.told(path));
+    for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#do(() => this.#ports.get(port)?.());
+    for (const work of this.#work.splice(0)) this.#do(work);
   }
 
-  #handle(): void {
-    for (const { path, token } of this.#events.splice(0)) this.#watches.get(token)?.told(path);
-    for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#ports.get(port)?.();
-    for (const work of this.#work.splice(0)) work();
+  #do(handler: () => void): void {
+    if (this.ended) return;
+    try {
+      handler();
+    } catch (error) {
+      if (error instanceof KernelEnded) return;
+      if (!(error instanceof PortcullisError) || this.onOops === undefined) throw error;
+      if (!this.#stopped) this.onOops(error);
+    }
   }
 
   /** Ports whose event has been taken and not yet told. */

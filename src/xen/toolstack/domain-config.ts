@@ -29,6 +29,8 @@ export interface DomainConfig {
   readonly memory: number;
   readonly vcpus: number;
   readonly kernel: string;
+  /** Text of the file that `kernel` names. */
+  readonly module: string | undefined;
   readonly commandLine: string;
   readonly pcifront: string;
   readonly pci: readonly PciSpec[];
@@ -159,10 +161,11 @@ function typeOf(settings: Settings): DomainType {
 }
 
 /**
- * Reads the settings; `warn` is told of those that change nothing. Throws a DomainConfigError or PciSpecError for what
+ * Reads the settings; `warn` is told of those that change nothing; `files`: texts of files that came with them. Throws a DomainConfigError or PciSpecError for what
  * cannot be taken.
  */
-export function readDomainConfig(text: ConfigText, warn: (message: string) => void): DomainConfig {
+export function readDomainConfig(text: ConfigText, warn: (message: string) => void,
+  files: ReadonlyMap<string, string> = new Map()): DomainConfig {
   for (const [name, { line }] of text) {
     if (NOT_MODELLED.has(name)) warn(`line ${line}: ${name} is not modelled and changes nothing`);
     else if (!KNOWN.has(name)) warn(`line ${line}: there is no setting "${name}"; it changes nothing`);
@@ -189,7 +192,7 @@ export function readDomainConfig(text: ConfigText, warn: (message: string) => vo
   };
   const pci = settings.strings('pci').map((spec) => parsed(spec, defaults));
   return {
-    name, uuid: uuid?.toLowerCase(), type, kernel,
+    name, uuid: uuid?.toLowerCase(), type, kernel, module: files.get(kernel),
     memory: settings.integer('memory', 1, 1 << 20) ?? 32,
     vcpus: settings.integer('vcpus', 1, 32) ?? 1,
     commandLine: settings.string('cmdline') ?? settings.string('extra') ?? '',
