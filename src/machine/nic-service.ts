@@ -64,6 +64,7 @@ export class NicService {
   #interrupts = 0;
   #stopped = false;
   #last: NicCounts | undefined;
+  #answered = false;
 
   /** Brings the device up. Throws what the driver does; then nothing is left of it. */
   constructor(model: NicModel, parts: ServiceParts) {
@@ -132,6 +133,7 @@ export class NicService {
       const before = this.counts.receivedBytes;
       this.#due = false;
       const taken = exports.driverPoll(off, BUDGET);
+      this.#noteAnswer();
       if (taken < BUDGET) this.#unmask();
       else this.#due = true;
       if (taken > 0) yield { timeout: (this.counts.receivedBytes - before + OVERHEAD * taken) * BYTE_NS };
@@ -152,6 +154,14 @@ export class NicService {
       engine.exports.driverSend(this.#driver.off, off, GREETING_BYTES);
     }
     engine.heap.give(off, GREETING_BYTES);
+  }
+
+  /** Whoever is at the other end has sent the greeting back: said once. */
+  #noteAnswer(): void {
+    if (this.#answered || this.counts.returned < GREETING) return;
+    this.#answered = true;
+    const { kernel, name } = this.#parts;
+    kernel.print(`${this.model} ${name}: ${GREETING} frames sent, and received again from the other end`);
   }
 
   /** The driver lets go of the device, which may be there no more. */

@@ -82,6 +82,8 @@ export class XenSystem {
     this.store = new Xenstored({ host });
     const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
     this.kernel = new Kernel(dom0, kernelParts);
+    this.kernel.store.write('/local/domain/0/name', dom0.name);
+    this.kernel.store.write('/local/domain/0/domid', '0');
     host.start(this.kernel, this.store);
     this.core = new PciCore(pci, (line) => this.kernel.print(line));
     showPci(this.core, this.#tree);
