@@ -210,6 +210,9 @@ export const enum DomainRecord {
   UPCALLS = 72,
   /** Highest port that it may have. */
   MAX_PORT = 76,
+  /** Hypercalls that it has made to the engine, and events that have become pending for it (u64 each). */
+  HYPERCALLS = 80,
+  EVENTS = 88,
 }
 
 /** Where the messages of an interrupt vector go. */

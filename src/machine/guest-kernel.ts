@@ -57,6 +57,7 @@ export class GuestKernel {
     const { domain, guest, hypervisor, pcifront } = parts;
     const kernel = new Kernel(domain, parts);
     this.kernel = kernel;
+    guest.pass = (ns) => { kernel.wait(() => false, ns); };
     // a program may have taken from under its kernel what that needs
     kernel.onOops = ({ message }) => this.#crash(`kernel: ${message}`);
     const physdev = new Physdev(hypervisor, domain.domid);

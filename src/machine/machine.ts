@@ -168,7 +168,7 @@ export class Machine {
   /** With the timers of the drivers in the domains that there are. */
   #makeClock(): MachineClock {
     return new MachineClock(this.engine, this.hypervisor, () =>
-      this.hypervisor.domains.flatMap(({ domid, pauses }) => (pauses > 0 ? [] : this.#guests.get(domid)?.timers ?? [])));
+      this.hypervisor.domains.flatMap(({ domid, pauses, shutdown }) => (pauses > 0 || shutdown !== undefined ? [] : this.#guests.get(domid)?.timers ?? [])));
   }
 
   /** The Xen control plane. It boots when it is first asked for; without it, a machine is engine, devices and domains. */

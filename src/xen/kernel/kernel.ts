@@ -16,6 +16,16 @@ export interface KernelParts {
   readonly store: Xenstored;
 }
 
+/**
+ * Unwinds what a kernel was doing when it ended while it was blocked: no PortcullisError, so that no code of the kernel takes
+ * it for a failure and goes on. The kernel's own `work` takes it.
+ */
+export class KernelEnded extends Error {
+  constructor(domid: number) {
+    super(`the kernel of domain ${domid} has ended`);
+  }
+}
+
 /** Lines that a kernel keeps of its log; the oldest go first. */
 const LOG_LINES = 4096;
 
@@ -45,6 +55,11 @@ export class Kernel implements Worker {
 
   get domid(): number {
     return this.domain.domid;
+  }
+
+  /** It has been stopped, or its domain has shut down or is gone: it runs no more. */
+  get ended(): boolean {
+    return this.#stopped || this.domain.shutdown !== undefined || this.domain.dying;
   }
 
   print(line: string): void {
@@ -85,13 +100,15 @@ export class Kernel implements Worker {
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Blocks in a hypercall: everyone else goes on. */
+  /** Blocks in a hypercall: everyone else goes on. Throws KernelEnded when it ends meanwhile. */
   wait(until: () => boolean, timeout?: number): boolean {
-    return this.scheduler.wait(until, timeout);
+    const came = this.scheduler.wait(() => this.ended || until(), timeout);
+    if (this.ended) throw new KernelEnded(this.domid);
+    return came;
   }
 
   ready(): boolean {
-    return !this.#stopped && this.domain.pauses === 0 && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
+    return !this.ended && this.domain.pauses === 0 && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
   }
 
   work(): void {
@@ -101,9 +118,11 @@ export class Kernel implements Worker {
   }
 
   #do(handler: () => void): void {
+    if (this.ended) return;
     try {
       handler();
     } catch (error) {
+      if (error instanceof KernelEnded) return;
       if (!(error instanceof PortcullisError) || this.onOops === undefined) throw error;
       if (!this.#stopped) this.onOops(error);
     }
