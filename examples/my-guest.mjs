@@ -15,6 +15,7 @@ const BUFFER = 0x40000;
 const REACH = 2 ** 28 - 1;
 const SECOND = 1e9;
 
+/** @param {import('portcullis').GuestApi} guest */
 export default function main(guest) {
   const { pci } = guest;
   const isEdu = ({ vendor, device }) => vendor === EDU.vendor && device === EDU.device;

@@ -47,6 +47,7 @@ export class ModuleProgram {
   }
 
   *#run(): Task {
+    const { scheduler } = this.#parts.kernel;
     try {
       for (let calls = 1; !this.#stopped; calls++) {
         const next = this.#thread.next();
@@ -58,10 +59,13 @@ export class ModuleProgram {
           return;
         }
         if (method === 'threw') return this.#crash(`it threw ${String(args[0]).slice(0, WHY_MAX)}`);
+        const before = scheduler.now;
         const answer = method === 'wait' ? yield* this.#wait(args) : this.#answer(method, args);
         if (this.#stopped) return;
         this.#thread.answer(answer);
         if (calls % CALLS_AT_ONCE === 0) yield { timeout: CALLS_AT_ONCE * CALL_NS };
+        // it has waited for a back end: those further down on the stack have waited too
+        else if (scheduler.now > before) yield { timeout: 0 };
       }
     } finally {
       this.#thread.end();

@@ -170,7 +170,6 @@ async function ruins(text: string): Promise<void> {
   const before = machine.digest();
   create(machine, 'ruin', text, 'pci = ["00:06.0"]', 'on_crash = "preserve"');
   machine.run(20e9);
-  assert.match(linesOf(machine, 'ruin').at(-1) as string, /^module: done$|^the domain crashes: (module: it threw|kernel: )/);
   machine.xl(['pci-detach', 'ruin', '00:06.0']);
   machine.xl(['destroy', 'ruin']);
   machine.run(60e9);

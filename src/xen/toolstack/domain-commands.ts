@@ -125,6 +125,10 @@ function ask(word: 'poweroff' | 'reboot') {
     const all = given.has('a');
     if (all === operands.length > 0) throw new UsageError(`xl ${command} needs a domain, or -a`, command);
     const domids = all ? [...run.tools.domains.keys()] : operands.map((text) => findDomain(run, text));
+    if (!all && domids.includes(DOM0)) {
+      run.out.complain(`Domain 0 is the one that xl runs in; xl ${command} is for the others`);
+      return 1;
+    }
     const pending = new Map(domids.filter((domid) => domid !== DOM0).map((domid) => [domid, run.known(domid)]));
     for (const domid of pending.keys()) {
       run.out.complain(`${word === 'poweroff' ? 'Shutting down' : 'Rebooting'} domain ${domid}`);

@@ -78,7 +78,7 @@ class Settings {
   string(name: string): string | undefined {
     const value = this.#text.get(name);
     if (value === undefined) return undefined;
-    if (value.kind !== 'list') return value.text;
+    if (value.kind !== 'list') return textOf(name, value.line, value.text);
     throw new DomainConfigError(`line ${value.line}: ${name} is a list; it must be a string`, { name });
   }
 
@@ -114,10 +114,16 @@ class Settings {
 
   strings(name: string): string[] {
     return this.list(name).map((item) => {
-      if (item.kind !== 'list') return item.text;
+      if (item.kind !== 'list') return textOf(name, item.line, item.text);
       throw new DomainConfigError(`line ${item.line}: ${name} is a list of strings, and holds a list`, { name });
     });
   }
+}
+
+/** What goes to the store and to files ends at a NUL. */
+function textOf(name: string, line: number, text: string): string {
+  if (!text.includes('\0')) return text;
+  throw new DomainConfigError(`line ${line}: ${name} has a NUL in it, which no text here can have`, { name });
 }
 
 function integerOf(name: string, value: ConfigValue, low: number, high: number): number {
