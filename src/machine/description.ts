@@ -5,6 +5,7 @@ import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
 import { e1000e } from '../devices/e1000e/index';
+import { serial } from '../devices/serial/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { KernelError } from '../xen/dom0/errors';
@@ -114,7 +115,7 @@ export interface ResolvedDescription {
 
 /** The devices that a description can name. */
 export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map(
-  [edu, e1000, e1000e, rootPort].map((one) => [one.model, one]),
+  [edu, e1000, e1000e, serial, rootPort].map((one) => [one.model, one]),
 );
 
 /** What a host adds to the models that there are. */

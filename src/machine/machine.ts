@@ -10,6 +10,7 @@ import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
 import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
+import { SerialLink } from '../devices/serial/link';
 import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
@@ -367,6 +368,11 @@ export class Machine {
     const link = this.#links.get(this.#routing(bdf));
     if (link === undefined) throw new PortcullisError('NO_LINK', `${bdf} is no network card`, { bdf });
     return link;
+  }
+
+  /** The other end of a serial controller's line. Throws NO_SERIAL. */
+  serial(bdf: string): SerialLink {
+    return new SerialLink(this.engine, this.functionOf(bdf));
   }
 
   /** A device in TypeScript: its state, its failure, a way for a back end to ask for service. Throws NO_HOST_DEVICE. */
