@@ -277,7 +277,7 @@ rows('create: the file, its errors, settings behind it', async () => {
 rows('what a config asks for and cannot have is named; complaints are bounded, whatever was typed', async () => {
   const rig = await toolstackRig();
   const create = (...settings: string[]): { code: number; stdout: string; stderr: string } =>
-    rig.run('create', '/dev/null', 'name="x"', 'kernel="builtin:idle"', 'memory=4', ...settings);
+    rig.run('create', '/dev/null', 'name="x"', 'kernel="builtin:e1000"', 'memory=4', ...settings);
   for (const [setting, what] of [
     ['ioports=["3f8-3ff","cf8-cff"]', 'domain "x" cannot have the ports cf8 to cff: Operation not permitted'],
     ['iomem=["fee00,2"]', 'domain "x" cannot have the I/O memory of frames fee00 to fee01: Operation not permitted'],
