@@ -35,7 +35,7 @@ export interface Machines {
   /** The machine of `serve` without a file. */
   readonly builtIn: MachineDescription;
   /** The files that a command line of xl names. */
-  readonly xlFiles: (args: readonly string[]) => readonly string[];
+  readonly xlFiles: (args: readonly string[], texts: ReadonlyMap<string, string>) => readonly string[];
 }
 
 const WHICH = `

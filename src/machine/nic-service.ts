@@ -171,8 +171,13 @@ export class NicService {
     this.#stopped = true;
     const { kernel, lines, guest, routing, name } = this.#parts;
     for (const port of this.#ports) kernel.offEvent(port);
-    if (this.model === 'e1000') lines.free(guest.pci.line(routing), name);
-    this.#driver.stop();
+    try {
+      if (this.model === 'e1000') lines.free(guest.pci.line(routing), name);
+      this.#driver.stop();
+    } catch (error) {
+      this.#driver.release();
+      throw error;
+    }
   }
 
   /** Its domain is gone: only what lies in the engine's state is given back. */
