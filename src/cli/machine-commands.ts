@@ -119,6 +119,10 @@ The exit code is 1 when something is refused.
 ${WHICH}`;
 
 const DMESG_HELP = `
+Examples:
+  portcullis dmesg
+  portcullis dmesg | grep pciback
+
 The log of Xen is portcullis xl dmesg, that of a guest's kernel portcullis xl console NAME.
 ${WHICH}`;
 
