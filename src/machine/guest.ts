@@ -45,7 +45,7 @@ export class DomainGuest implements Guest {
   readonly #taken = new Set<number>();
   /** Single pages that came back. */
   readonly #free: number[];
-  /** Runs of guest pages that I/O memory was mapped at, and is no more. */
+  /** Runs of guest pages that I/O memory was mapped at, and is no more; ascending, the lowest is taken first. */
   #unmapped: Array<{ page: number; pages: number }>;
 
   constructor(hypervisor: Hypervisor, domain: Domain, { pci, wait, shared = 0 }: GuestParts, saved?: GuestDocument) {
@@ -176,6 +176,7 @@ export class DomainGuest implements Guest {
     const pages = Math.ceil((va % PAGE + size) / PAGE);
     for (let i = 0; i < pages; i++) this.#hypervisor.unmapVa(this.domain.domid, page + i);
     this.#unmapped.push({ page, pages });
+    this.#unmapped.sort((a, b) => a.page - b.page);
   }
 
   config(routing: number): ConfigAccess {
