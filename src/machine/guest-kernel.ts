@@ -6,6 +6,7 @@ import { Kernel, type KernelParts } from '../xen/kernel/kernel';
 import { KernelLines } from '../xen/pciback/interrupt-lines';
 import type { FrontDevice } from '../xen/pcifront/device';
 import { Pcifront, type PcifrontKind } from '../xen/pcifront/pcifront';
+import { ERS_RESULT, PCI_CHANNEL, PCI_OP } from '../xen/pciif';
 import type { Task } from '../xen/schedule/scheduler';
 import { XenbusBus } from '../xen/xenbus/bus';
 import { EduService } from './edu-service';
@@ -48,6 +49,8 @@ export class GuestKernel {
   readonly #lines: KernelLines;
   readonly #services = new Map<number, { device: FrontDevice; driver: GuestDriverName; service: NicService | EduService }>();
   readonly #module: ModuleProgram | undefined;
+  /** Devices that had an error, which their drivers have not got over yet. */
+  readonly #recovering = new Set<number>();
   #ending = false;
   /** Nothing of it is to run any more. */
   #dead = false;
@@ -76,6 +79,7 @@ export class GuestKernel {
       guest.pci = new FrontAccess(kernel, front);
       front.onDevice = (device) => this.#bind(device);
       front.onDeviceGone = ({ routing }) => this.#unbind(routing);
+      front.onError = (device, cmd, channel) => this.#answerError(device, cmd, channel);
       bus.register(front);
     }
     kernel.watch(`/local/domain/${domain.domid}/control/shutdown`, (path) => this.#asked(path));
@@ -111,6 +115,7 @@ export class GuestKernel {
   }
 
   #unbind(routing: number): void {
+    this.#recovering.delete(routing);
     const one = this.#services.get(routing);
     if (one === undefined) return;
     this.#services.delete(routing);
@@ -119,6 +124,30 @@ export class GuestKernel {
     } catch (error) {
       if (!(error instanceof PortcullisError)) throw error;
       this.kernel.print(`${one.driver}: ${one.device.name} is not let go of in good order: ${error.message}`);
+    }
+  }
+
+  /**
+   * An error of a device, step by step: the driver of a network card lets go of it, wants it reset, and begins anew. edu's
+   * knows nothing of errors.
+   */
+  #answerError(device: FrontDevice, cmd: number, channel: number): number {
+    const { routing, name } = device;
+    const handles = this.#services.get(routing)?.service instanceof NicService || this.#recovering.has(routing);
+    if (!handles) return ERS_RESULT.NONE;
+    switch (cmd) {
+      case PCI_OP.AER_DETECTED:
+        this.kernel.print(`${name}: an error of the device; its driver lets go of it`);
+        this.#unbind(routing);
+        if (channel === PCI_CHANNEL.PERMANENT_FAILURE) return ERS_RESULT.DISCONNECT;
+        this.#recovering.add(routing);
+        return ERS_RESULT.NEED_RESET;
+      case PCI_OP.AER_RESUME:
+        this.#recovering.delete(routing);
+        this.kernel.print(`${name}: the device works again; its driver begins anew`);
+        this.#bind(device);
+        return ERS_RESULT.NONE;
+      default: return ERS_RESULT.RECOVERED;
     }
   }
 

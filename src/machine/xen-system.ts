@@ -1,4 +1,5 @@
 import type { DumpFacts } from '../devices/dump/facts';
+import { parseBdf, routingId } from '../pci/bdf';
 import { PciCore } from '../xen/dom0/pci-core';
 import { showPci } from '../xen/dom0/pci-sysfs';
 import { SysfsTree } from '../xen/dom0/sysfs-tree';
@@ -15,13 +16,14 @@ import type { InterruptLines } from '../xen/pciback/parts';
 import { PcibackStub } from '../xen/pciback/stub';
 import { PcibackFiles } from '../xen/pciback/sysfs-files';
 import type { Pcifront } from '../xen/pcifront/pcifront';
-import { Scheduler } from '../xen/schedule/scheduler';
+import { type Job, Scheduler } from '../xen/schedule/scheduler';
 import { Xl } from '../xen/toolstack/xl';
 import { XenbusBus, type XenbusDriver } from '../xen/xenbus/bus';
 import { Xenstored } from '../xen/xenstore/daemon';
 import type { MachineClock } from './clock';
 import type { ResolvedDescription } from './description';
 import { Dom0Drivers } from './dom0-drivers';
+import { ErrorRecovery, type ErrorOutcome, type ErrorSeverity } from './error-recovery';
 import { explainFacts } from './explain-facts';
 import type { DomainGuest } from './guest';
 import type { GuestKernel } from './guest-kernel';
@@ -66,6 +68,7 @@ export class XenSystem {
   readonly #tree = new SysfsTree();
   readonly #lines: InterruptLines;
   readonly #drivers: Dom0Drivers;
+  readonly #errors: ErrorRecovery;
   readonly #dumped: XenParts['dumped'];
 
   /** Boots. Throws what Xen or pciback finds wrong with their parameters. */
@@ -92,6 +95,7 @@ export class XenSystem {
     const irqs = new IrqPool();
     this.stub = this.#loadPciback(description, physdev, irqs);
     this.pciback = this.#startBackEnd(description);
+    this.#errors = new ErrorRecovery({ kernel: this.kernel, core: this.core, stub: this.stub, pciback: this.pciback });
     const guest = parts.guest(dom0);
     guest.pci = new HostAccess({ kernel: this.kernel, core: this.core, physdev, irqs });
     this.#drivers = new Dom0Drivers({
@@ -161,6 +165,11 @@ export class XenSystem {
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined {
     return this.guestKernel(domid)?.front;
+  }
+
+  /** The function at an address reports an error: see ErrorRecovery.report. */
+  reportError(bdf: string, severity: ErrorSeverity): Job<ErrorOutcome> {
+    return this.#errors.report(routingId(parseBdf(bdf)), severity);
   }
 
   /** What `explain` knows at this moment. */
