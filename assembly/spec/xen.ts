@@ -56,6 +56,7 @@ export const enum DomctlArg {
 
 /** VIRQ_* (public/xen.h). */
 export const enum Virq {
+  TIMER = 0,
   DOM_EXC = 3,
 }
 

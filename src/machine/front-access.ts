@@ -1,3 +1,4 @@
+import { Pci, PciCommand } from '../../assembly/spec/pci';
 import type { ConfigAccess } from '../pci/access';
 import { HypercallError } from '../xen/hypervisor/errors';
 import type { Kernel } from '../xen/kernel/kernel';
@@ -31,11 +32,19 @@ export class FrontAccess implements GuestPci {
   #bind(routing: number, kind: 'msi' | 'msix', pirqs: readonly number[]): Array<{ vector: number; port: number }> {
     const ports: number[] = [];
     this.#ports.set(routing, { kind, ports });
+    this.#disableIntx(routing, true);
     return pirqs.map((pirq) => {
       const port = this.#kernel.hypervisor.events.bindPirq(this.#kernel.domid, pirq, 0);
       ports.push(port);
       return { vector: pirq, port };
     });
+  }
+
+  /** As Linux does beside messages; the hardware's bit is the first domain's. */
+  #disableIntx(routing: number, on: boolean): void {
+    const config = this.config(routing);
+    const command = config.read(Pci.COMMAND, 2);
+    config.write(Pci.COMMAND, 2, on ? command | PciCommand.INTX_DISABLE : command & ~PciCommand.INTX_DISABLE);
   }
 
   enableMsi(routing: number): { vector: number; port: number } {
@@ -54,5 +63,6 @@ export class FrontAccess implements GuestPci {
     for (const port of held.ports) hypervisor.events.close(domid, port);
     if (held.kind === 'msi') this.#front.disableMsi(routing);
     else this.#front.disableMsix(routing);
+    this.#disableIntx(routing, false);
   }
 }

@@ -1,3 +1,4 @@
+import { Virq } from '../../assembly/spec/xen';
 import { PortcullisError } from '../errors';
 import type { Domain } from '../xen/hypervisor/domain';
 import { Physdev } from '../xen/hypervisor/physdev';
@@ -17,6 +18,8 @@ import { ModuleProgram } from './module-program';
 import { type NicCounts, NicService } from './nic-service';
 
 const PAGE = 4096;
+/** Interrupts that one vCPU of Linux sends another: to reschedule, two kinds of call, deferred work. */
+const IPIS = 4;
 
 /** Drivers that a guest's kernel may have, and the vendor and device id of each. */
 export const GUEST_DRIVERS = { e1000: 0x8086100e, e1000e: 0x808610d3, edu: 0x123411e8 } as const;
@@ -51,6 +54,8 @@ export class GuestKernel {
   readonly #module: ModuleProgram | undefined;
   /** Devices that had an error, which their drivers have not got over yet. */
   readonly #recovering = new Set<number>();
+  /** Numbers that lines have here. */
+  readonly #irqs = new Map<number, number>();
   #ending = false;
   /** Nothing of it is to run any more. */
   #dead = false;
@@ -63,6 +68,7 @@ export class GuestKernel {
     guest.pass = (ns) => { kernel.wait(() => false, ns); };
     // a program may have taken from under its kernel what that needs
     kernel.onOops = ({ message }) => this.#crash(`kernel: ${message}`);
+    this.#bindProcessors();
     const physdev = new Physdev(hypervisor, domain.domid);
     this.#lines = new KernelLines(kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
     const grants = new GrantRefs(kernel);
@@ -89,6 +95,15 @@ export class GuestKernel {
     }
   }
 
+  /** Ports that Linux has bound before it looks for devices; they decide which ports those get. */
+  #bindProcessors(): void {
+    const { hypervisor: { events }, domain } = this.#parts;
+    for (let vcpu = 0; vcpu < events.vcpus(domain); vcpu++) {
+      events.bindVirq(domain.domid, Virq.TIMER, vcpu);
+      for (let i = 0; i < IPIS; i++) events.bindIpi(domain.domid, vcpu);
+    }
+  }
+
   get activity(): DeviceActivity[] {
     return [...this.#services.values()].map(({ device, driver, service }) => ({
       name: device.name, driver, nic: service instanceof NicService ? service.counts : undefined,
@@ -102,6 +117,7 @@ export class GuestKernel {
     const id = device.vendor * 0x10000 + device.device;
     const driver = drivers.find((name) => GUEST_DRIVERS[name] === id);
     if (driver === undefined) return;
+    this.#mapLine(device, driver);
     const parts = { kernel, lines: this.#lines, guest, routing: device.routing, name: device.name };
     try {
       const service = driver === 'edu' ? new EduService(parts) : new NicService(driver, parts);
@@ -112,6 +128,17 @@ export class GuestKernel {
       if (!(error instanceof PortcullisError)) throw error;
       kernel.print(`${driver}: probe of ${device.name} failed: ${error.message}`);
     }
+  }
+
+  /** Linux numbers its interrupts as it comes to have them, one for each port; a line keeps its own from then on. */
+  #mapLine({ name, pin, irq: gsi }: FrontDevice, driver: GuestDriverName): void {
+    if (pin === 0 || gsi === 0) return;
+    const { hypervisor: { events }, domain } = this.#parts;
+    const taken = [...this.#irqs.values()];
+    let irq = this.#irqs.get(gsi) ?? events.ports(domain).length;
+    while (!this.#irqs.has(gsi) && taken.includes(irq)) irq++;
+    this.#irqs.set(gsi, irq);
+    this.kernel.print(`${driver} ${name}: Xen PCI mapped GSI${gsi} to IRQ${irq}`);
   }
 
   #unbind(routing: number): void {

@@ -15,7 +15,7 @@ import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { deviceName, dumpFunction } from '../pci/dump';
-import { type EnumeratedFunction, decodeBits, enumerate } from '../pci/enumerate';
+import { type EnumeratedFunction, FIRMWARE_COMMAND, enumerate } from '../pci/enumerate';
 import { enumerateAdded } from '../pci/hotplug';
 import type { ListedFunction } from '../pci/lspci/types';
 import { resetKeepingConfig } from '../pci/reset';
@@ -451,7 +451,7 @@ export class Machine {
     const routing = this.#routing(bdf);
     const config = configByEcam(this.engine, routing);
     resetKeepingConfig(config, () => this.engine.exports.functionReset(this.functionOf(bdf)));
-    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decodeBits(this.#barsOf(routing)));
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | FIRMWARE_COMMAND);
     this.hypervisor.deassignDevice(domain.domid, routing);
     if (domain === this.dom0) return;
     this.#rights(domain.domid, routing, false);

@@ -105,10 +105,8 @@ function allocate(needs: readonly Need[], taken: readonly Range[], kind: string,
   }
 }
 
-/** Command bits by which a function answers at its BARs. */
-export function decodeBits(bars: readonly BarSize[]): number {
-  return (bars.some((bar) => bar.io) ? PciCommand.IO : 0) | (bars.some((bar) => !bar.io) ? PciCommand.MEMORY : 0);
-}
+/** What a PC's firmware turns on in every function, whatever BARs it has. */
+export const FIRMWARE_COMMAND: number = PciCommand.IO | PciCommand.MEMORY | PciCommand.SERR;
 
 /**
  * Interrupt line from the swizzled pin; decode on. Bridges pass DMA on; a device's Bus Master is its driver's to set.
@@ -116,14 +114,13 @@ export function decodeBits(bars: readonly BarSize[]): number {
 function enable(found: readonly Found[], known: ReadonlyMap<number, EnumeratedFunction>,
   bridges: readonly number[]): void {
   for (const { routing, config, behind, secondaryBus } of found) {
-    const { bars, interruptPin } = known.get(routing) as EnumeratedFunction;
+    const { interruptPin } = known.get(routing) as EnumeratedFunction;
     const device = (routing >> 3) & 31;
     if (interruptPin !== 0 && config.read(Pci.INTERRUPT_LINE, 1) === 0) {
       config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges }, interruptPin));
     }
-    const decode = decodeBits(bars);
-    const forward = secondaryBus === undefined ? 0 : PciCommand.IO | PciCommand.MEMORY | PciCommand.MASTER;
-    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decode | forward);
+    const forward = secondaryBus === undefined ? 0 : PciCommand.MASTER;
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | FIRMWARE_COMMAND | forward);
     enable(behind, known, [device, ...bridges]);
   }
 }

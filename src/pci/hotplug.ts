@@ -2,7 +2,7 @@ import { Pci } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
 import { type BarSize, type ConfigAccess, type PortAccess, configByPorts, sizeBars, sizeRom } from './access';
 import { bdfOf, formatBdf } from './bdf';
-import { DEFAULT_RESOURCES, type EnumeratedFunction, type Resources, decodeBits } from './enumerate';
+import { DEFAULT_RESOURCES, type EnumeratedFunction, type Resources, FIRMWARE_COMMAND } from './enumerate';
 import { interruptLine } from './interrupts';
 import { type Range, barName, placeBar, windowsOf } from './windows';
 
@@ -48,7 +48,7 @@ export function enumerateAdded(ports: PortAccess, routing: number, others: reado
   if (interruptPin !== 0 && config.read(Pci.INTERRUPT_LINE, 1) === 0) {
     config.write(Pci.INTERRUPT_LINE, 1, interruptLine({ device, bridges: [] }, interruptPin));
   }
-  config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | decodeBits(bars));
+  config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | FIRMWARE_COMMAND);
   return {
     routing, vendorId: config.read(Pci.VENDOR_ID, 2), deviceId: config.read(Pci.DEVICE_ID, 2),
     classCode: config.read(Pci.REVISION_ID, 4) >>> 8, interruptPin, bars, ...(rom && { rom }),

@@ -310,16 +310,21 @@ export class Trace {
     return this.#lines.splice(0).filter((line) => pattern.test(line));
   }
 
-  /** The states of both ends: `B1 F1 B2`, and no state twice. */
+  /** The states of both ends since the last time. */
   states(): string {
-    const seen: string[] = [];
-    for (const line of this.take()) {
-      const [, side, state] = /\/(backend|device)\/pci\/(?:\d+\/)?0\/state = (\d)$/.exec(line) ?? [];
-      const text = `${side === 'backend' ? 'B' : 'F'}${state}`;
-      if (side !== undefined && seen.at(-1) !== text) seen.push(text);
-    }
-    return seen.join(' ');
+    return statesOf(this.take());
   }
+}
+
+/** The states of both ends in lines of a trace: `B1 F1 B2`, and no state twice. */
+export function statesOf(lines: readonly string[]): string {
+  const seen: string[] = [];
+  for (const line of lines) {
+    const [, side, state] = /\/(backend|device)\/pci\/(?:\d+\/)?0\/state = (\d)$/.exec(line) ?? [];
+    const text = `${side === 'backend' ? 'B' : 'F'}${state}`;
+    if (side !== undefined && seen.at(-1) !== text) seen.push(text);
+  }
+  return seen.join(' ');
 }
 
 export interface Rig {

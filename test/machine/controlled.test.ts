@@ -79,7 +79,7 @@ test('setpci of the first domain', async () => {
   const ask = async (...operations: string[]): Promise<unknown> =>
     (await control.request('setpci', { slot: '00:06.0', operations }).result as Array<{ value?: number; code: number }>)
       .map(({ value, code }) => [value, code]);
-  assert.equal(await ask('DEVICE_ID', 'COMMAND=4:4', '4.b'), [[0x11e8, 0], [undefined, 0], [0x06, 0]]);
+  assert.equal(await ask('DEVICE_ID', 'COMMAND=4:4', '4.b'), [[0x11e8, 0], [undefined, 0], [0x07, 0]]);
   assert.is(machine.xen.pci.config(0x30).read(4, 2) & 4, 4);
   assert.equal(await ask('5.w', '100.l', 'fe.l', '100.w=1'), [[undefined, 0x87], [undefined, 0x87], [undefined, 0x87], [undefined, 0x87]]);
   await control.close();

@@ -20,7 +20,7 @@ test('a dump has every function in the order of its address, 256 or 4096 bytes o
       assert.is(parseInt(line, 16), 16 * i);
     });
   }
-  assert.is(parts[3]?.[1], '00: f4 1a 77 77 03 00 10 00 01 00 00 ff 00 00 00 00');
+  assert.is(parts[3]?.[1], '00: f4 1a 77 77 03 01 10 00 01 00 00 ff 00 00 00 00');
 });
 
 test('a dump shows what has been written', async () => {

@@ -151,8 +151,8 @@ test('a device given back to its owner finds its BARs where they were', async ()
   probe.setRegister(0x10, 0x1234);
   machine.unassign('00:04.0', domain);
   assert.equal([0x10, 0x14, 0x18, 0x1c, 0x3c].map((off) => probe.config(off)), bars);
-  // as firmware had left it: decode on, Bus Master off
-  assert.equal([probe.config(COMMAND, 2), probe.register(0x10)], [3, 7]);
+  // as firmware had left it: decode and SERR on, Bus Master off
+  assert.equal([probe.config(COMMAND, 2), probe.register(0x10)], [0x103, 7]);
 });
 
 test.run();

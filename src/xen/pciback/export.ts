@@ -191,7 +191,10 @@ export class PciExport {
   }
 
   #giveBack(device: SeizedDevice): void {
-    if (this.topology.addressOf(device) !== undefined) this.topology.remove(device);
+    if (this.topology.addressOf(device) !== undefined) {
+      this.topology.remove(device);
+      this.#print(`unregistering ${device.name}`);
+    }
     this.#stub.give(device);
   }
 

@@ -65,9 +65,13 @@ export class PcibackDevice implements SeizedDevice, FieldDevice {
     this.virtual = new VirtualConfig(this, [...(this.#bridge ? TYPE_1 : TYPE_0), ...capabilityFields(raw)]);
     this.messages = new Messages(raw, host, parts.physdev, parts.irqs);
     this.interrupt = new FakeInterrupt(parts.lines, this.#bridge ? 0 : host.irq, name);
+    this.print('enabling device');
     raw.change(Pci.COMMAND, decodeBits(host), true);
+    this.print('save state');
     this.#saved = new ConfigState(raw, this.#size);
+    this.print('resetting (FLR, D3, etc)');
     this.#settle();
+    this.print('reset device');
   }
 
   get owner(): number | undefined {

@@ -67,10 +67,10 @@ export class PcibackStub implements PciDriver, Stub {
     if (!this.slots.has(routing) && device.override === this.name) {
       this.slots.add({ segment: 0, bus: routing >> 8, device: (routing >> 3) & 31, func: routing & 7 });
     }
+    this.#parts.kernel.print(`pciback ${name}: xen-pciback: seizing device`);
     const seized = new PcibackDevice(device, this.#parts, this);
     if (seized.messages.hasMsix) this.#msix(seized, 'prepare');
     this.#devices.push(seized);
-    seized.print('seizing device');
   }
 
   /** An error is told and goes no further, as in Linux. */
