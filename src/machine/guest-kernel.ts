@@ -12,6 +12,8 @@ import { XenbusBus } from '../xen/xenbus/bus';
 import { EduService } from './edu-service';
 import { FrontAccess } from './front-access';
 import type { DomainGuest } from './guest';
+import type { ModuleHost } from './module-host';
+import { ModuleProgram } from './module-program';
 import { type NicCounts, NicService } from './nic-service';
 
 const PAGE = 4096;
@@ -26,6 +28,8 @@ export interface GuestKernelParts extends KernelParts {
   readonly guest: DomainGuest;
   readonly drivers: readonly GuestDriverName[];
   readonly pcifront: PcifrontKind;
+  /** A user's module, in place of drivers. */
+  readonly module?: { readonly host: ModuleHost; readonly text: string; readonly name: string; readonly commandLine: string } | undefined;
 }
 
 /** What a guest's driver has done with a device, for whoever wants to see that it works. */
@@ -44,19 +48,26 @@ export class GuestKernel {
   readonly #parts: GuestKernelParts;
   readonly #lines: KernelLines;
   readonly #services = new Map<number, { device: FrontDevice; driver: GuestDriverName; service: NicService | EduService }>();
+  readonly #module: ModuleProgram | undefined;
   /** Devices that had an error, which their drivers have not got over yet. */
   readonly #recovering = new Set<number>();
   #ending = false;
+  /** Nothing of it is to run any more. */
+  #dead = false;
 
   constructor(parts: GuestKernelParts) {
     this.#parts = parts;
     const { domain, guest, hypervisor, pcifront } = parts;
     const kernel = new Kernel(domain, parts);
     this.kernel = kernel;
+    guest.pass = (ns) => { kernel.wait(() => false, ns); };
+    // a program may have taken from under its kernel what that needs
+    kernel.onOops = ({ message }) => this.#crash(`kernel: ${message}`);
     const physdev = new Physdev(hypervisor, domain.domid);
     this.#lines = new KernelLines(kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
+    const grants = new GrantRefs(kernel);
     const front = Pcifront.create({
-      kernel, grants: new GrantRefs(kernel), kind: pcifront,
+      kernel, grants, kind: pcifront,
       memory: {
         allocPage: () => guest.allocPages(1) / PAGE,
         freePage: (pfn) => guest.freePages(pfn * PAGE, 1),
@@ -72,6 +83,10 @@ export class GuestKernel {
       bus.register(front);
     }
     kernel.watch(`/local/domain/${domain.domid}/control/shutdown`, (path) => this.#asked(path));
+    const { module } = parts;
+    if (module !== undefined) {
+      this.#module = new ModuleProgram({ ...module, kernel, guest, grants, front, crashed: (why) => this.#crash(`module: ${why}`) });
+    }
   }
 
   get activity(): DeviceActivity[] {
@@ -90,7 +105,9 @@ export class GuestKernel {
     const parts = { kernel, lines: this.#lines, guest, routing: device.routing, name: device.name };
     try {
       const service = driver === 'edu' ? new EduService(parts) : new NicService(driver, parts);
-      this.#services.set(device.routing, { device, driver, service });
+      // the domain may have been ended while its driver came up
+      if (this.#dead) service.abandon();
+      else this.#services.set(device.routing, { device, driver, service });
     } catch (error) {
       if (!(error instanceof PortcullisError)) throw error;
       kernel.print(`${driver}: probe of ${device.name} failed: ${error.message}`);
@@ -146,14 +163,27 @@ export class GuestKernel {
   }
 
   *#end(reason: 'poweroff' | 'reboot'): Task {
+    this.#module?.stop();
     yield* this.front?.shutdown() ?? [];
-    const { hypervisor } = this.#parts;
+    this.#over(reason);
+  }
+
+  #crash(why: string): void {
+    const { hypervisor, domain } = this.#parts;
+    this.kernel.print(`the domain crashes: ${why}`);
+    hypervisor.print(`d${domain.domid} crashes: ${why}`);
+    this.#over('crash');
+  }
+
+  #over(reason: 'poweroff' | 'reboot' | 'crash'): void {
     this.#abandon();
     this.kernel.stop();
-    hypervisor.shutdownDomain(this.kernel.domid, reason);
+    this.#parts.hypervisor.shutdownDomain(this.kernel.domid, reason);
   }
 
   #abandon(): void {
+    this.#dead = true;
+    this.#module?.stop();
     for (const { service } of this.#services.values()) service.abandon();
     this.#services.clear();
   }

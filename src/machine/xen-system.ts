@@ -28,6 +28,7 @@ import { explainFacts } from './explain-facts';
 import type { DomainGuest } from './guest';
 import type { GuestKernel } from './guest-kernel';
 import { HostAccess } from './host-access';
+import type { ModuleHost } from './module-host';
 import type { NicCounts, ServiceParts } from './nic-service';
 import { DomainPrograms } from './programs';
 import { StoreHost } from './store-host';
@@ -41,6 +42,7 @@ export interface XenParts {
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest;
   forget(domid: number): void;
+  readonly modules: ModuleHost | undefined;
   /** What a dump says of a device; undefined for one with a model. */
   dumped(routing: number): DumpFacts | undefined;
 }
@@ -75,12 +77,16 @@ export class XenSystem {
     this.#dumped = (routing) => parts.dumped(routing);
     this.hypervisor = hypervisor;
     this.pci = pci;
-    hypervisor.bootDom0Devices({ commandLine: description.xen, unsafePassthrough: description.allowUnsafePassthrough });
-    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) => domain.domid === domid && domain.pauses > 0));
+    const { xen: commandLine, allowUnsafePassthrough: unsafePassthrough, reserved } = description;
+    hypervisor.bootDom0Devices({ commandLine, unsafePassthrough, reserved });
+    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) =>
+      domain.domid === domid && (domain.pauses > 0 || domain.shutdown !== undefined)));
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
     const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
     this.kernel = new Kernel(dom0, kernelParts);
+    this.kernel.store.write('/local/domain/0/name', dom0.name);
+    this.kernel.store.write('/local/domain/0/domid', '0');
     host.start(this.kernel, this.store);
     this.core = new PciCore(pci, (line) => this.kernel.print(line));
     showPci(this.core, this.#tree);
@@ -100,7 +106,7 @@ export class XenSystem {
       },
       service: ({ routing, name }: PciDevice): ServiceParts => ({ kernel: this.kernel, lines: this.#lines, guest, routing, name }),
     });
-    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget });
+    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget, modules: parts.modules });
     this.xl = new Xl({
       ...kernelParts, sysfs: this.#tree, programs: this.programs, seed: description.seed,
       allowUnsafePassthrough: description.allowUnsafePassthrough, xenRevoke: description.xenRevoke,

@@ -164,6 +164,7 @@ export class Hypervisor {
     }
     this.rights.giveAllTo(this.domain(CONTROL_DOMAIN));
     this.devices.bootDom0(regions);
+    this.engine.setWord(State.CONFIG_FILTER, 1);
   }
 
   #unowned({ seed, scattered }: { seed: number; scattered: boolean }): number[] {

@@ -162,7 +162,11 @@ export class Scheduler {
     } finally {
       job.active = false;
     }
-    if (!job.done) return;
+    if (!job.done) {
+      // it was ended from further up on the stack
+      if (!this.#jobs.includes(job)) job.task.return(undefined);
+      return;
+    }
     this.#remove(job);
     job.onEnd?.(job);
   }
