@@ -77,6 +77,8 @@ export interface AerOp {
  */
 export class PciPage {
   readonly #bytes: () => Uint8Array;
+  /** A request before it goes onto the page as a whole. */
+  readonly #request = new DataView(new ArrayBuffer(OP_SIZE));
 
   /** `bytes`: the page where it is now; asked for at each use. */
   constructor(bytes: () => Uint8Array) {
@@ -137,7 +139,9 @@ export class PciPage {
 
   /** The whole of a request. */
   writeOp({ cmd, err, segment, bus, devfn, offset, size, value }: PciOp, msix: readonly MsixEntry[] = []): void {
-    const request = new DataView(new ArrayBuffer(OP_SIZE));
+    const request = this.#request;
+    const bytes = new Uint8Array(request.buffer);
+    bytes.fill(0);
     request.setUint32(OP_FIELD.CMD, cmd, true);
     request.setInt32(OP_FIELD.ERR, err, true);
     request.setUint32(OP_FIELD.DOMAIN, segment, true);
@@ -151,7 +155,7 @@ export class PciPage {
       request.setUint16(at + MSIX_ENTRY.VECTOR, vector, true);
       request.setUint16(at + MSIX_ENTRY.ENTRY, entry, true);
     });
-    this.#bytes().set(new Uint8Array(request.buffer), OP);
+    this.#bytes().set(bytes, OP);
   }
 
   /** An answer: nothing else of the operation is touched. */

@@ -95,12 +95,12 @@ export class PciChannel {
   }
 
   /** Blocks until the operation is answered, or its time is up. */
-  request({ msix = [], ...request }: PciRequest): PciAnswer {
+  request({ cmd, segment = 0, bus = 0, devfn = 0, offset = 0, size = 0, value = 0, msix = [] }: PciRequest): PciAnswer {
     if (this.#flight !== undefined) this.#waitFor(this.#flight);
     if (!this.#open) return UNANSWERED;
     const flight: Flight = { answer: undefined };
     this.#flight = flight;
-    this.page.writeOp({ err: 0, segment: 0, bus: 0, devfn: 0, offset: 0, size: 0, value: 0, ...request }, msix);
+    this.page.writeOp({ cmd, err: 0, segment, bus, devfn, offset, size, value }, msix);
     this.page.set(PCI_FLAG.OP_ACTIVE);
     this.#notify();
     return this.#waitFor(flight);

@@ -274,7 +274,9 @@ export class Pcifront implements XenbusDriver {
   #request(cmd: number, routing: number, rest: Partial<PciRequest> = {}): { code: number; answer: PciAnswer | undefined } {
     if (this.#channel === undefined || this.#hung) return { code: PCIBIOS.DEVICE_NOT_FOUND, answer: undefined };
     this.operations++;
-    const answer = this.#channel.request({ ...rest, cmd, segment: 0, bus: routing >> 8, devfn: routing & 0xff });
+    const { offset = 0, size = 0, value = 0, msix = [] } = rest;
+    // all by name: a spread costs more than the operation
+    const answer = this.#channel.request({ cmd, segment: 0, bus: routing >> 8, devfn: routing & 0xff, offset, size, value, msix });
     return { code: pcibiosCode(answer.err), answer };
   }
 
