@@ -13,7 +13,7 @@ export {
   receiveRun,
 } from './paths/abi-dma';
 export { functionFail, functionStepDone } from './paths/abi-host';
-export { busReset, ecamRead, ecamWrite, functionIntx, functionMessage, systemReset } from './paths/abi-pci';
+export { busReset, ecamRead, ecamWrite, ecamWriteOwner, functionIntx, functionMessage, systemReset } from './paths/abi-pci';
 export {
   eventFromXen, eventSet, eventTake, eventVirq, evtchnSend, evtchnUnmask, grantMap, grantTableOp, grantUnmap,
   grantsCreate, grantsDestroy, grantsIoFill, grantsPinned, grantsWithdraw, guestMapForget, interruptsDeliver, lineEnd,

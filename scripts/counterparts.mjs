@@ -15,7 +15,9 @@ import { countFrames } from './pcap.mjs';
 import { run } from './run.mjs';
 import { addTo, closingLine, exitCodeOf, newTally } from './test-results.mjs';
 import { checkEnds, HEADERS } from './xen-ends.mjs';
+import { tell } from './story.mjs';
 import { checkPyxs, checkTools, PYXS } from './xenstore.mjs';
+import { checkBadClients, checkServedPyxs, checkServedTools } from './xenstore-served.mjs';
 
 const CAPTURE = 'assets/traffic.pcap.gz';
 
@@ -50,6 +52,35 @@ const CHECKS = [
     check: () => checkPyxs('/usr/bin/python3'),
   },
   {
+    name: 'the xenstore tools work with a served machine at every stage of a device\'s life',
+    packages: ['xenstore-utils'],
+    program: 'xenstore-read',
+    files: ['build/cli.js'],
+    check: checkServedTools,
+  },
+  {
+    name: 'clients of the store that die or send garbage are noticed by no xenstore tool and no guest',
+    packages: ['xenstore-utils'],
+    program: 'xenstore-read',
+    files: ['build/cli.js'],
+    check: checkBadClients,
+  },
+  {
+    name: 'pyxs works with the xenstore of a served machine at every stage',
+    packages: ['python3-pyxs'],
+    program: 'pyxs',
+    module: PYXS,
+    files: ['build/cli.js'],
+    check: () => checkServedPyxs('/usr/bin/python3'),
+  },
+  {
+    name: 'examples/passthrough.sh with the xenstore tools',
+    packages: ['xenstore-utils'],
+    program: 'xenstore-ls',
+    files: ['build/cli.js'],
+    check: checkStory,
+  },
+  {
     name: 'a front end and a back end in C, from Xen\'s headers, work with our other ends',
     packages: ['clang', 'lld', 'libxen-dev'],
     program: 'clang',
@@ -66,6 +97,12 @@ export async function checkCapture(tshark, file) {
   if (seen.length !== frames) throw new Error(`${file} has ${frames} frames, tshark finds ${seen.length}`);
   const malformed = await tsharkFrames(tshark, file, '-Y', '_ws.malformed');
   if (malformed.length > 0) throw new Error(`tshark calls frames ${malformed.slice(0, 10).join(', ')} malformed`);
+}
+
+/** With the tools there, it looks into the store at each stage. */
+async function checkStory() {
+  const looks = (await tell()).split('\n').filter((line) => line.startsWith('$ xenstore-ls'));
+  if (looks.length < 5) throw new Error(`it looks into the store ${looks.length} times`);
 }
 
 async function tsharkFrames(tshark, file, ...filter) {

@@ -376,8 +376,8 @@ export const ADVISORY_MUTANTS = [
   },
   {
     guard: 'event of a port given up', file: 'src/xen/kernel/kernel.ts',
-    find: 'for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#ports.get(port)?.();',
-    replace: 'const told = [...this.#pending].map((port) => this.#ports.get(port));\n    this.#pending.clear();\n    for (const one of told) one?.();',
+    find: 'for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#do(() => this.#ports.get(port)?.());',
+    replace: 'const told = [...this.#pending].map((port) => this.#ports.get(port));\n    this.#pending.clear();\n    for (const one of told) this.#do(() => one?.());',
     test: PCIBACK, fails: ['XSA-331'],
   },
   {

@@ -1,6 +1,8 @@
 // The public API, in the order a reader meets it.
 export { Machine } from './machine/machine';
 export type { DomainConfig, MachineHost } from './machine/machine';
+export type { AccessWidth, GuestApi, GuestDevice, GuestStore, GuestWake } from './machine/guest-api';
+export type { ModuleAbout, ModuleHost, ModuleThread } from './machine/module-host';
 export type { MachineDocument, MachineSnapshot } from './machine/snapshot';
 export { CONTROL_METHODS, MachineControl } from './machine/control';
 export type { ControlEvent, ControlOptions, Pending } from './machine/control';

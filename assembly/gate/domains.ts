@@ -2,7 +2,7 @@
 import { DomId, Machine, MapEntry } from '../spec/machine';
 import { Status } from '../spec/status';
 import { Counter } from '../spec/counters';
-import { DomainRecord, State, StateSize } from '../spec/state';
+import { DomainFlag, DomainRecord, State, StateSize } from '../spec/state';
 import { radixClear, radixGet, radixPageGive, radixPageTake, radixRemove, radixRoot, radixSet } from '../memory/radix';
 import { lookasideDrop } from '../memory/lookaside';
 import { count } from '../memory/state';
@@ -18,6 +18,15 @@ export function domainRecord(b: usize, slot: u32): usize {
 @inline
 export function domainPresent(b: usize, slot: u32): bool {
   return slot < <u32>Machine.DOMAINS && load<u32>(domainRecord(b, slot), DomainRecord.PRESENT) != 0;
+}
+
+/** A hypercall of a domain that is there. The machine's one OS plays the hypervisor itself: it makes none. */
+@inline
+export function hypercallCount(b: usize, slot: u32): void {
+  const record = domainRecord(b, slot);
+  if (load<u32>(record, DomainRecord.FLAGS) & DomainFlag.NATIVE) return;
+  store<u64>(record, load<u64>(record, DomainRecord.HYPERCALLS) + 1, DomainRecord.HYPERCALLS);
+  count(b, Counter.HYPERCALLS);
 }
 
 @inline

@@ -5,13 +5,13 @@ import { Machine } from '../spec/machine';
 import { Status } from '../spec/status';
 import { Counter } from '../spec/counters';
 import { IommuState, Vtd, VtdInv } from '../spec/vtd';
-import { DomainFlag, DomainRecord, IoDomainRecord, State } from '../spec/state';
+import { DomainRecord, IoDomainRecord, State } from '../spec/state';
 import { IommuOp, TraceCategory } from '../spec/trace';
 import { count } from '../memory/state';
 import { trace, traceDetail } from '../memory/trace';
 import { framePtr } from '../memory/windows';
 import { frameIsOwnRam } from '../memory/frames';
-import { domainPresent, domainRecord } from '../gate/domains';
+import { domainPresent, domainRecord, hypercallCount } from '../gate/domains';
 import { ioDomainRecord, ioMap, ioUnmap } from './tables';
 import { queueTail } from './queue';
 import { vtdGet } from './fault';
@@ -20,9 +20,8 @@ import { vtdGet } from './fault';
 @inline
 function enter(b: usize, dom: u32): u32 {
   if (!domainPresent(b, dom)) return 0;
-  const record = domainRecord(b, dom);
-  if ((load<u32>(record, DomainRecord.FLAGS) & DomainFlag.NATIVE) == 0) count(b, Counter.HYPERCALLS);
-  return load<u32>(record, DomainRecord.IO_DOMAIN);
+  hypercallCount(b, dom);
+  return load<u32>(domainRecord(b, dom), DomainRecord.IO_DOMAIN);
 }
 
 function refused(b: usize, status: Status): Status {

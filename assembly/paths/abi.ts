@@ -257,7 +257,7 @@ export function portRead(port: u32, width: u32): u32 {
 export function portWrite(port: u32, width: u32, value: u32): void {
   const b = enter();
   if (busy(b)) return;
-  guest.portWrite(b, port, width, value);
+  guest.portWrite(b, port, width, value, false);
   left(b);
 }
 

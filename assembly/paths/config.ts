@@ -83,7 +83,7 @@ export function configWrite(b: usize, fn: u32, off: u32, width: u32, value: u32)
 }
 
 @inline
-function ecamTarget(b: usize, off: u32): i32 {
+export function ecamTarget(b: usize, off: u32): i32 {
   return off >> 28 != 0 ? -1 : functionFind(b, off >> Machine.PAGE_SHIFT);
 }
 
@@ -105,19 +105,4 @@ export function ecamRead(b: usize, off: u32, width: u32): u32 {
   const lo = configRead(b, fn, register, 4);
   store<u32>(b, configRead(b, fn, register + 4, 4), State.RESULT_HI);
   return lo;
-}
-
-export function ecamWrite(b: usize, off: u32, width: u32, lo: u32, hi: u32): void {
-  store<u32>(b, Status.OK, State.RESULT_STATUS);
-  if (off & (width - 1)) return store<u32>(b, Status.WIDTH, State.RESULT_STATUS);
-  let fn = ecamTarget(b, off);
-  if (fn < 0) return store<u32>(b, Status.NOTHING, State.RESULT_STATUS);
-  const register = off & (Pci.EXTENDED_CONFIG_SIZE - 1);
-  configWrite(b, fn, register, width == 8 ? 4 : width, lo);
-  if (width != 8) return;
-  const moved = load<u64>(b, State.BARS_MOVED);
-  // the low dword may have changed who is there
-  fn = ecamTarget(b, off);
-  if (fn >= 0) configWrite(b, fn, register + 4, 4, hi);
-  store<u64>(b, load<u64>(b, State.BARS_MOVED) | moved, State.BARS_MOVED);
 }

@@ -20,18 +20,20 @@ import {
 import {
   e1000eDeadline, e1000eLinkChanged, e1000eRead, e1000eReset, e1000eStep, e1000eWrite,
 } from '../devices/e1000e/index';
+import { serialDeadline, serialRead, serialReset, serialStep, serialWrite } from '../devices/serial/index';
 
 @inline
 function modelOf(b: usize, fn: u32): u32 {
   return load<u32>(functionRecord(b, fn), FunctionRecord.MODEL);
 }
 
-/** A read of a register with a read effect: gives the dword. */
-export function deviceRead(b: usize, fn: u32, bar: u32, off: u32): u32 {
+/** A read of a register with a read effect: gives the dword, of which `lanes` is asked for. */
+export function deviceRead(b: usize, fn: u32, bar: u32, off: u32, lanes: u32): u32 {
   const model = modelOf(b, fn);
   if (model == Model.E1000) return e1000Read(b, fn, bar, off);
   if (model == Model.E1000E) return e1000eRead(b, fn, bar, off);
   if (model == Model.EDU) return eduRead(b, fn, off);
+  if (model == Model.SERIAL) return serialRead(b, fn, off, lanes);
   return 0xffffffff;
 }
 
@@ -41,6 +43,7 @@ export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, l
   if (model == Model.E1000) e1000Write(b, fn, bar, off, value, lanes);
   else if (model == Model.E1000E) e1000eWrite(b, fn, bar, off, value, lanes);
   else if (model == Model.EDU) eduWrite(b, fn, off, value);
+  else if (model == Model.SERIAL) serialWrite(b, fn, off, value, lanes);
   else if (model == Model.VTD) vtdWrite(b, off, value);
 }
 
@@ -51,6 +54,7 @@ export function deviceReset(b: usize, fn: u32, kind: u32): void {
   if (model == Model.E1000) e1000Reset(b, fn);
   else if (model == Model.E1000E) e1000eReset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
+  else if (model == Model.SERIAL) serialReset(b, fn);
   else if (model == Model.HOST) hostReset(b, fn, kind);
   else if (model == Model.PASSIVE) {
     deadlineClear(b, fn);
@@ -76,6 +80,7 @@ function modelStep(b: usize, fn: u32, budget: u32): bool {
   if (model == Model.E1000) return e1000Step(b, fn);
   if (model == Model.E1000E) return e1000eStep(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
+  if (model == Model.SERIAL) return serialStep(b, fn);
   if (model == Model.HOST) return hostStep(b, fn);
   if (fn == VTD_FUNCTION) {
     // a queue that is not empty after this has used up the budget: it can go on
@@ -126,6 +131,7 @@ export function deadlinesCheck(b: usize): void {
     if (model == Model.NONE || deadlineOf(b, fn) > now) continue;
     if (model == Model.E1000) e1000Deadline(b, fn);
     else if (model == Model.E1000E) e1000eDeadline(b, fn);
+    else if (model == Model.SERIAL) serialDeadline(b, fn);
     else workRequest(b, fn);
   }
 }

@@ -20,7 +20,8 @@ import { cellStore, lanesOf } from '../bus/cells';
 import { decodeEntry } from '../bus/decode';
 import { barPage, barRecord } from '../bus/functions';
 import { decodeAt } from '../dma/peer';
-import { configRead, configWrite, ecamRead, ecamWrite, functionFind } from './config';
+import { configRead, configWrite, ecamRead, functionFind } from './config';
+import { ecamWrite, ownerConfigWrite } from './config-filter';
 import { narrow, pageRead, pageWrite, plainCell } from './registers';
 
 @inline
@@ -139,7 +140,7 @@ export function elsewhereLoad(b: usize, mfn: u32, within: u32, width: u32): u32 
 
 export function elsewhereStore(b: usize, mfn: u32, within: u32, width: u32, lo: u32, hi: u32): void {
   if (!inEcam(mfn)) return result(b, Status.NOTHING);
-  ecamWrite(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width, lo, hi);
+  ecamWrite(b, (mfn - Machine.ECAM_FIRST_MFN) << Machine.PAGE_SHIFT | within, width, lo, hi, true);
 }
 
 /** The page need not be looked for again, unless it is shared by several BARs. */
@@ -280,7 +281,8 @@ export function portRead(b: usize, port: u32, width: u32): u32 {
   return pageRead(b, barPage(b, fn, bar, off), off, width);
 }
 
-export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
+/** `owner`: it is the first domain's, who alone has the config ports. */
+export function portWrite(b: usize, port: u32, width: u32, value: u32, owner: bool): void {
   result(b, Status.OK);
   const holder = port > 0x10000 - width || (port & 3) + width > 4 ? <u32>PortEntry.NONE : portHolder(b, port);
   if (holder == PortEntry.NONE) return result(b, Status.NOTHING);
@@ -292,7 +294,9 @@ export function portWrite(b: usize, port: u32, width: u32, value: u32): void {
   if (holder == PortEntry.CONFIG_DATA) {
     const fn = configTarget(b);
     if (fn < 0) return result(b, Status.NOTHING);
-    configWrite(b, fn, (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3), width, value);
+    const off = (load<u32>(b, State.CONFIG_ADDRESS) & 0xfc) | (port & 3);
+    if (owner) ownerConfigWrite(b, fn, off, width, value);
+    else configWrite(b, fn, off, width, value);
     return;
   }
   const fn = (holder - 1) / Machine.BARS;
@@ -343,6 +347,6 @@ export function guestOut(b: usize, dom: u32, port: u32, width: u32, value: u32):
     return result(b, Status.REFUSED);
   }
   count(b, Counter.GUEST_PORT_WRITES);
-  portWrite(b, port, width, value);
+  portWrite(b, port, width, value, true);
   trace(b, TraceCategory.PORT, dom, port, value, traceDetail(width, true, load<u32>(b, State.RESULT_STATUS)));
 }

@@ -47,7 +47,7 @@ function dwordRead(b: usize, page: usize, off: u32, width: u32, flag: u32): u32 
         const barOff = offsetInBar(b, page, off);
         const fn = <u32>load<u16>(page, DevicePage.FUNCTION);
         const bar = <u32>load<u8>(page, DevicePage.BAR);
-        const value = flags & CellFlag.HOST ? hostRead(b, fn, bar, barOff) : deviceRead(b, fn, bar, barOff);
+        const value = flags & CellFlag.HOST ? hostRead(b, fn, bar, barOff) : deviceRead(b, fn, bar, barOff, lanesOf(off, width));
         return narrow(value, off, width);
       }
       return narrow(cellLoad(cell), off, width);

@@ -8,12 +8,12 @@
 import { Machine } from '../spec/machine';
 import { Counter } from '../spec/counters';
 import {
-  DomainFlag, DomainRecord, EventBlock, LineRecord, Message, PortRecord, State, StateSize, VectorRecord,
+  DomainRecord, EventBlock, LineRecord, Message, PortRecord, State, StateSize, VectorRecord,
 } from '../spec/state';
 import { Evtchn, PortState, SharedInfo, XenErrno } from '../spec/xen';
 import { count } from '../memory/state';
 import { frameDirty, framePtr } from '../memory/windows';
-import { domainPresent, domainRecord } from '../gate/domains';
+import { domainPresent, domainRecord, hypercallCount } from '../gate/domains';
 import { intxAsserted } from '../irq/intx';
 import { messagePop } from '../irq/messages';
 
@@ -82,7 +82,9 @@ export function eventSetPending(b: usize, slot: u32, port: u32): bool {
   const bit = <u64>1 << (port & 63);
   if (testAndSet(page + SharedInfo.EVTCHN_PENDING + word, bit)) return false;
   count(b, Counter.EVENTS_SET);
-  frameDirty(b, load<u32>(domainRecord(b, slot), DomainRecord.SHARED_INFO));
+  const record = domainRecord(b, slot);
+  store<u64>(record, load<u64>(record, DomainRecord.EVENTS) + 1, DomainRecord.EVENTS);
+  frameDirty(b, load<u32>(record, DomainRecord.SHARED_INFO));
   if ((load<u64>(page + SharedInfo.EVTCHN_MASK + word) & bit) == 0) {
     mark(b, slot, page, port, load<u8>(portRecord(b, slot, port), PortRecord.VCPU));
   }
@@ -97,11 +99,6 @@ function arrive(b: usize, slot: u32, port: u32): void {
   else eventSetPending(b, slot, port);
 }
 
-@inline
-function hypercall(b: usize, dom: u32): void {
-  if ((load<u32>(domainRecord(b, dom), DomainRecord.FLAGS) & DomainFlag.NATIVE) == 0) count(b, Counter.HYPERCALLS);
-}
-
 function refused(b: usize): i32 {
   count(b, Counter.EVENTS_REFUSED);
   return -XenErrno.EINVAL;
@@ -110,7 +107,7 @@ function refused(b: usize): i32 {
 /** EVTCHNOP_send: 0, or -EINVAL for a port that cannot be sent on. On an unbound one the event is lost. */
 export function evtchnSend(b: usize, dom: u32, port: u32): i32 {
   if (!domainPresent(b, dom)) return -XenErrno.ESRCH;
-  hypercall(b, dom);
+  hypercallCount(b, dom);
   count(b, Counter.EVENTS_SENT);
   if (!portValid(b, dom, port)) return refused(b);
   const record = portRecord(b, dom, port);
@@ -138,7 +135,7 @@ export function eventFromXen(b: usize, slot: u32, port: u32): i32 {
 /** EVTCHNOP_unmask: an event that came while the port was masked is announced now. */
 export function evtchnUnmask(b: usize, dom: u32, port: u32): i32 {
   if (!domainPresent(b, dom)) return -XenErrno.ESRCH;
-  hypercall(b, dom);
+  hypercallCount(b, dom);
   if (!portValid(b, dom, port) || portState(portRecord(b, dom, port)) == PortState.CLOSED) return refused(b);
   const page = sharedInfo(b, dom);
   if (page == 0) return 0;
@@ -194,7 +191,7 @@ function lineRaise(b: usize, line: u32): u32 {
 /** PHYSDEVOP_eoi of an INTx line: still asserted, it is raised anew. 0, or -EINVAL when the domain has it not bound. */
 export function lineEnd(b: usize, dom: u32, line: u32): i32 {
   if (!domainPresent(b, dom)) return -XenErrno.ESRCH;
-  hypercall(b, dom);
+  hypercallCount(b, dom);
   if (line >= <u32>Machine.INTX_LINES) return -XenErrno.EINVAL;
   const record = linePtr(b, line);
   const bit = <u64>1 << dom;

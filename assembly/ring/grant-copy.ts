@@ -6,7 +6,7 @@ import { ActiveGrant, DomainFlag, DomainRecord, GrantBlock, State } from '../spe
 import { GrantArg, GrantEntry, GrantOp, GrantStatus, Gtf, XenErrno } from '../spec/xen';
 import { count, countBy } from '../memory/state';
 import { frameDirty, framePtr } from '../memory/windows';
-import { domainPresent, domainRecord } from '../gate/domains';
+import { domainPresent, domainRecord, hypercallCount } from '../gate/domains';
 import { BAD_FRAME, MMIO_FRAME, domainFind, grantBlock, grantEntries, grantEntryPtr, grantFrame, grantMark, grantUnmark } from './grant-entries';
 import { activeAdmits, activeOf, activeWritten, domainNamed, grantMap, grantUnmap } from './grant-map';
 import { guestCopy, guestReaches } from './guest-memory';
@@ -165,13 +165,13 @@ function counted(b: usize, status: i32): i32 {
 /** map_grant_ref and unmap_grant_ref with one element, as registers. */
 export function grantMapOne(b: usize, dom: u32, address: u64, flags: u32, ref: u32, domid: u32): i32 {
   if (!mayCall(b, dom)) return -GrantStatus.BAD_DOMAIN;
-  count(b, Counter.HYPERCALLS);
+  hypercallCount(b, dom);
   return counted(b, grantMap(b, dom, address, flags, ref, domid));
 }
 
 export function grantUnmapOne(b: usize, dom: u32, address: u64, bus: u64, handle: u32): i32 {
   if (!mayCall(b, dom)) return -GrantStatus.BAD_DOMAIN;
-  count(b, Counter.HYPERCALLS);
+  hypercallCount(b, dom);
   return counted(b, grantUnmap(b, dom, address, bus, handle, false));
 }
 
@@ -205,7 +205,7 @@ function element(b: usize, dom: u32, cmd: u32): void {
  */
 export function grantTableOp(b: usize, dom: u32, cmd: u32, address: u64, number: u32): i32 {
   if (!mayCall(b, dom)) return domainPresent(b, dom) ? -XenErrno.ENOSYS : -XenErrno.ESRCH;
-  count(b, Counter.HYPERCALLS);
+  hypercallCount(b, dom);
   if (<i32>number < 0) return -XenErrno.EINVAL;
   let size: u32 = 0;
   if (cmd == GrantOp.MAP_GRANT_REF) size = GrantArg.MAP_SIZE;

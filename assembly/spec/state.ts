@@ -55,6 +55,8 @@ export const enum State {
   WINDOW_TABLE = 0x1080,
   /** Entries of LOOKASIDE with another generation than this one, which is in bits 31:22, are void. */
   LOOKASIDE_GENERATION = 0x1190,
+  /** Whether the first domain's config writes are filtered: a hypervisor has its messages. */
+  CONFIG_FILTER = 0x1194,
 
   // offsets of the pools
   POOL_FRAMES = 0x1200,
@@ -208,6 +210,9 @@ export const enum DomainRecord {
   UPCALLS = 72,
   /** Highest port that it may have. */
   MAX_PORT = 76,
+  /** Hypercalls that it has made to the engine, and events that have become pending for it (u64 each). */
+  HYPERCALLS = 80,
+  EVENTS = 88,
 }
 
 /** Where the messages of an interrupt vector go. */
@@ -397,6 +402,16 @@ export const enum FunctionRecord {
   PEER_CURSOR = 488,
   PEER_DONE = 492,
   STEP_WAITS = 496,
+  /** HeldMessage. */
+  HELD_MESSAGE = 500,
+}
+
+/** The MSI that the hypervisor has set up of a function with mask bits; bits. */
+export const enum HeldMessage {
+  /** There is one. */
+  MASKABLE = 1,
+  /** The hypervisor has it masked. */
+  MASKED = 2,
 }
 
 export const enum FunctionFlag {
@@ -557,6 +572,7 @@ export const enum Model {
   EDU = 2,
   E1000 = 3,
   E1000E = 4,
+  SERIAL = 5,
   /** Registers and config space without a handler behind them: bridges, devices made up by a host. */
   PASSIVE = 16,
   /** A device in TypeScript. */

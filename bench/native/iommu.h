@@ -402,7 +402,10 @@ static uint32_t invalidate_sync(uint8_t *b, uint64_t lo, uint64_t hi) {
 INLINE uint32_t hypercall_enter(uint8_t *b, uint32_t dom) {
   if (!domain_present(b, dom)) return 0;
   uint8_t *record = domain_record(b, dom);
-  if (!(ld32(record + DomainRecord_FLAGS) & DomainFlag_NATIVE)) count(b, Counter_HYPERCALLS);
+  if (!(ld32(record + DomainRecord_FLAGS) & DomainFlag_NATIVE)) {
+    st64(record + DomainRecord_HYPERCALLS, ld64(record + DomainRecord_HYPERCALLS) + 1);
+    count(b, Counter_HYPERCALLS);
+  }
   return ld32(record + DomainRecord_IO_DOMAIN);
 }
 

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { xlFiles } from '../index';
 import type { MachineDescription } from '../index';
+import { runDmesg } from './commands/dmesg';
 import { runExplain } from './commands/explain';
 import { runLspci } from './commands/lspci';
 import type { LspciFlags } from './commands/lspci';
@@ -34,7 +35,7 @@ export interface Machines {
   /** The machine of `serve` without a file. */
   readonly builtIn: MachineDescription;
   /** The files that a command line of xl names. */
-  readonly xlFiles: (args: readonly string[]) => readonly string[];
+  readonly xlFiles: (args: readonly string[], texts: ReadonlyMap<string, string>) => readonly string[];
 }
 
 const WHICH = `
@@ -117,6 +118,14 @@ Examples:
 The exit code is 1 when something is refused.
 ${WHICH}`;
 
+const DMESG_HELP = `
+Examples:
+  portcullis dmesg
+  portcullis dmesg | grep pciback
+
+The log of Xen is portcullis xl dmesg, that of a guest's kernel portcullis xl console NAME.
+${WHICH}`;
+
 interface WhereFlags {
   readonly machine?: string;
   readonly control?: string;
@@ -196,6 +205,11 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
     .addHelpText('after', EXPLAIN_EXAMPLES)
     .action(async (args: string[], flags: WhereFlags) => ended(await runExplain(where(flags), args, out)));
 
+  const dmesg = addressed(program.command('dmesg'))
+    .description('the log of the first domain\'s kernel: what pciback and the drivers say')
+    .addHelpText('after', DMESG_HELP)
+    .action(async (flags: WhereFlags) => ended(await runDmesg(where(flags), out)));
+
   const sysfs = program.command('sysfs').description('files of the first domain\'s kernel under /sys')
     .addHelpText('after', SYSFS_EXAMPLES);
   const files = [
@@ -212,5 +226,5 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
         ended(await runSysfsWrite(where(flags), path, what));
       }),
   ];
-  return [serve, xl, lspci, setpci, explain, sysfs, ...files];
+  return [serve, xl, lspci, setpci, explain, dmesg, sysfs, ...files];
 }

@@ -9,15 +9,15 @@ import { reasonOf } from './files';
 const PATH_MAX = 107;
 const NEXT = 'name a socket in a folder that exists and that you may write to';
 
-/** Resolves when clients can connect; `next` tells what to do when none can. A socket that is left over is replaced, one in use is not. */
+/** Resolves when clients can connect; `next` tells what to do when it is taken. A socket that is left over is replaced, one in use is not. */
 export async function listenOn(server: net.Server, path: string, mode: number, next = NEXT): Promise<void> {
-  const refused = (why: string, cause?: unknown): CommandError =>
-    new CommandError(EXIT.environment, `cannot listen on ${path} (${why}); ${next}`, { cause });
-  if (Buffer.byteLength(path) > PATH_MAX) throw refused(`its name has more than ${PATH_MAX} bytes`);
+  const refused = (why: string, todo = next, cause?: unknown): CommandError =>
+    new CommandError(EXIT.environment, `cannot listen on ${path} (${why}); ${todo}`, { cause });
+  if (Buffer.byteLength(path) > PATH_MAX) throw refused(`its name has more than ${PATH_MAX} bytes`, 'give a shorter one');
   const taken = await removeStale(path);
   if (taken !== undefined) throw refused(taken);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(refused(reasonOf(error), error)));
+    server.once('error', (error) => reject(refused(reasonOf(error), NEXT, error)));
     server.once('listening', () => resolve());
     // The file is made within `listen`, and must not be open to more people for a moment.
     const before = process.umask(0o777 & ~mode);

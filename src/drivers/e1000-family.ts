@@ -82,7 +82,12 @@ export abstract class E1000FamilyDriver {
     }
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MEMORY | PciCommand.MASTER);
     this.bar = guest.ioremap((config.read(Pci.BAR0, 4) & ~0xf) >>> 0, E1000.BAR0_SIZE);
-    this.dma = new DmaMapper(guest, { ...options.dma, mask: part.mask });
+    try {
+      this.dma = new DmaMapper(guest, { ...options.dma, mask: part.mask });
+    } catch (error) {
+      guest.iounmap(this.bar, E1000.BAR0_SIZE);
+      throw error;
+    }
   }
 
   /** What `resume` takes, in a machine restored from a snapshot of this one. */
@@ -97,15 +102,18 @@ export abstract class E1000FamilyDriver {
    * (mode `direct`). Nothing is waited for, so that it ends when the device does not answer.
    */
   stop(): void {
-    this.write(E1000.IMC, 0xffffffff);
-    this.write(E1000.RCTL, 0);
-    this.write(E1000.TCTL, 0);
-    this.write(E1000.CTRL, this.read(E1000.CTRL) | E1000Ctrl.RST);
-    this.guest.disableInterrupts(this.#routing);
-    const config = this.guest.config(this.#routing);
-    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) & ~PciCommand.MASTER);
-    this.#giveBack();
-    this.release();
+    try {
+      this.write(E1000.IMC, 0xffffffff);
+      this.write(E1000.RCTL, 0);
+      this.write(E1000.TCTL, 0);
+      this.write(E1000.CTRL, this.read(E1000.CTRL) | E1000Ctrl.RST);
+      this.guest.disableInterrupts(this.#routing);
+      const config = this.guest.config(this.#routing);
+      config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) & ~PciCommand.MASTER);
+    } finally {
+      this.#giveBack();
+      this.release();
+    }
   }
 
   #giveBack(): void {
@@ -118,9 +126,10 @@ export abstract class E1000FamilyDriver {
     try {
       bringUp();
     } catch (error) {
-      this.#giveBack();
+      // first what lies in the engine's state: the domain may be gone
       if (this.#block !== 0) this.guest.engine.heap.give(this.#block, Block.SIZE);
       this.dma.release();
+      this.#giveBack();
       throw error;
     }
   }

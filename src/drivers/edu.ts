@@ -37,18 +37,20 @@ export class EduDriver {
     }
     config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MEMORY | PciCommand.MASTER);
     this.#bar = guest.ioremap((config.read(Pci.BAR0, 4) & ~0xf) >>> 0, Edu.BAR_SIZE);
-    const dma = new DmaMapper(guest, { ...options, mask: DMA_MASK });
-    this.dma = dma;
+    let dma: DmaMapper | undefined;
     try {
+      dma = new DmaMapper(guest, { ...options, mask: DMA_MASK });
       if (this.read(Edu.ID) !== Edu.ID_VALUE) throw new PortcullisError('DRIVER_PROBE', 'edu does not identify itself');
       this.write(Edu.LIVENESS, 0x12345678);
       if (this.read(Edu.LIVENESS) !== (~0x12345678 >>> 0)) throw new PortcullisError('DRIVER_PROBE', 'edu is not alive');
       this.#port = guest.enableMsi(routing).port;
     } catch (error) {
+      // first what lies in the engine's state: the domain may be gone
+      dma?.release();
       guest.iounmap(this.#bar, Edu.BAR_SIZE);
-      dma.release();
       throw error;
     }
+    this.dma = dma;
   }
 
   /** What `resume` takes, in a machine restored from a snapshot of this one. */
@@ -58,11 +60,14 @@ export class EduDriver {
 
   /** Stops a device that is still the domain's: no DMA, no interrupt, no mapping of its registers. */
   stop(): void {
-    this.#guest.disableInterrupts(this.#routing);
-    const config = this.#guest.config(this.#routing);
-    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) & ~PciCommand.MASTER);
-    this.#guest.iounmap(this.#bar, Edu.BAR_SIZE);
-    this.release();
+    try {
+      this.#guest.disableInterrupts(this.#routing);
+      const config = this.#guest.config(this.#routing);
+      config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) & ~PciCommand.MASTER);
+    } finally {
+      this.#guest.iounmap(this.#bar, Edu.BAR_SIZE);
+      this.release();
+    }
   }
 
   /** Gives the driver's part of the engine's state back; the device must be the domain's no more. */

@@ -109,13 +109,18 @@ export class DmaMapper {
     const bounce = Math.min(options.bouncePages ?? 0, DmaMap.BOUNCE_MAX);
     // together, for buffers of several pages; one by one they serve for those within a page
     const together = bounce > 1 ? guest.allocContiguous(bounce, options.mask) : undefined;
-    for (let i = 0; i < bounce; i++) {
-      const va = together === undefined ? guest.allocPageBelow(options.mask) : together + i * 4096;
-      const entry = this.off + DmaMap.BOUNCE + i * 16;
-      engine.setWord64(entry, guest.machineAddress(va));
-      engine.setWord(entry + 8, va);
+    try {
+      for (let i = 0; i < bounce; i++) {
+        const va = together === undefined ? guest.allocPageBelow(options.mask) : together + i * 4096;
+        const entry = this.off + DmaMap.BOUNCE + i * 16;
+        engine.setWord64(entry, guest.machineAddress(va));
+        engine.setWord(entry + 8, va);
+        set(DmaMap.BOUNCE_COUNT, i + 1);
+      }
+    } catch (error) {
+      this.release();
+      throw error;
     }
-    set(DmaMap.BOUNCE_COUNT, bounce);
     engine.exports.dmaMapSetup(this.off);
     if (options.age !== undefined && (options.mode === 'strict' || options.mode === 'lazy')) this.#age(options.age);
     this.#startTimer(guest);

@@ -23,6 +23,7 @@ export interface EngineExports {
   driverSend(driverOff: number, src: number, len: number): number;
   ecamRead(off: number, width: number): number;
   ecamWrite(off: number, width: number, lo: number, hi: number): void;
+  ecamWriteOwner(off: number, width: number, lo: number, hi: number): void;
   eventFromXen(slot: number, port: number): number;
   eventSet(slot: number, port: number): number;
   eventTake(dom: number, port: number): number;

@@ -125,7 +125,7 @@ function barAddress(index: string, text: string, definition: DeviceDefinition, r
   return address;
 }
 
-function parseAddress(what: string, text: unknown, refuse: Refuse): number {
+export function parseAddress(what: string, text: unknown, refuse: Refuse): number {
   if (typeof text !== 'string' || !/^0x[0-9a-f]{1,10}$/i.test(text)) {
     return refuse(`${what} is at ${JSON.stringify(text)}; write an address in hexadecimal, as in "0xfe640000"`, { text });
   }

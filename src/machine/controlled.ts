@@ -10,6 +10,7 @@ import { exitCodeOf, explain } from '../xen/explain/explain';
 import { explainDocument, explainText } from '../xen/explain/text';
 import type { ExplainFacts } from '../xen/explain/types';
 import type { Domain } from '../xen/hypervisor/domain';
+import type { Kernel } from '../xen/kernel/kernel';
 import type { Pcifront } from '../xen/pcifront/pcifront';
 import type { Scheduler } from '../xen/schedule/scheduler';
 import type { Xl } from '../xen/toolstack/xl';
@@ -25,6 +26,8 @@ export interface ControlledSystem {
   readonly core: PciCore;
   readonly pci: HostPci;
   readonly xl: Pick<Xl, 'run'>;
+  /** The first domain's. */
+  readonly kernel: Pick<Kernel, 'log'>;
   domains(): readonly Domain[];
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined;
@@ -86,6 +89,7 @@ export function controlParts({ system, nameOf, digest }: ControlledMachine): Con
       const explanation = explain(system.explainFacts(), parseExplainArgs(args));
       return { text: explainText(explanation), document: explainDocument(explanation), ok: exitCodeOf(explanation) === 0 };
     },
+    dmesg: () => system.kernel.log,
     digest,
     status: () => ({
       domains: system.domains().map(({ domid, name, kind }) => ({ domid, name, kind })),

@@ -5,16 +5,19 @@ import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
 import { edu } from '../devices/edu/index';
 import { e1000 } from '../devices/e1000/index';
 import { e1000e } from '../devices/e1000e/index';
+import { serial } from '../devices/serial/index';
 import { rootPort } from '../devices/root-port/index';
 import type { DeviceDefinition } from '../devices/definition';
 import { KernelError } from '../xen/dom0/errors';
 import { FIRMWARE_FRAMES } from '../xen/hypervisor/hypervisor';
+import type { ReservedRegion } from '../xen/hypervisor/reserved';
 import { parseHideList } from '../xen/pciback/slots';
 import {
   FIRMWARE_PLACE, PLACE_FIELDS, type PlaceDescription, type ResolvedPlace, placeOfDump, resolvePlace,
 } from './addresses';
 import { type DumpDescription, devicesOfDump, isDump } from './dumps';
 import { busesOf } from './topology';
+import { RESERVED_FIELDS, type ReservedDescription, resolveReserved } from './reserved';
 import { parseSize } from './size';
 
 export interface IommuDescription {
@@ -70,6 +73,8 @@ export interface MachineDescription {
   allowUnsafePassthrough?: boolean;
   /** Takes devices from a guest in Xen's order, which leaves what it has mapped (default false). */
   xenRevoke?: boolean;
+  /** What firmware has reserved for the DMA of devices (default nothing). */
+  reserved?: ReservedDescription[];
 }
 
 /** What a NIC is plugged into; a wire has the routing id of its other end. */
@@ -105,11 +110,12 @@ export interface ResolvedDescription {
   allowUnsafePassthrough: boolean;
   xenRevoke: boolean;
   pciback: Required<PcibackDescription>;
+  reserved: ReservedRegion[];
 }
 
 /** The devices that a description can name. */
 export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map(
-  [edu, e1000, e1000e, rootPort].map((one) => [one.model, one]),
+  [edu, e1000, e1000e, serial, rootPort].map((one) => [one.model, one]),
 );
 
 /** What a host adds to the models that there are. */
@@ -121,9 +127,10 @@ const PCIBACK_KINDS = ['linux', 'netbsd', 'silent', 'none'] as const;
 /** Fields of a machine, and of what is in it. */
 export const DESCRIPTION_FIELDS = {
   machine: ['memory', 'dom0', 'iommu', 'devices', 'seed', 'owner', 'iommuFrames', 'heapBytes', 'xen', 'allowUnsafePassthrough',
-    'xenRevoke'],
+    'xenRevoke', 'reserved'],
   dom0: ['memory', 'pciback'],
   pciback: ['hide', 'passthrough', 'permissive', 'kind'],
+  reserved: RESERVED_FIELDS,
   device: ['model', 'bdf', 'link', ...PLACE_FIELDS],
   dump: ['model', 'file', 'only', 'keep', 'text'],
 } as const;
@@ -275,8 +282,12 @@ export function resolveDescription(description: MachineDescription,
   const devices = (description.devices ?? []).flatMap((device) =>
     (isDump(device) ? resolveDump(device, taken) : [resolveDevice(device, taken, models)]));
   checkWires(devices);
+  const reserved = (description.reserved ?? []).map((one, index) => {
+    knownKeys(`reserved region ${index}`, one, DESCRIPTION_FIELDS.reserved);
+    return resolveReserved(one, index, frames, new Set(devices.map(({ routing }) => routing)));
+  });
   return {
-    frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
+    reserved, frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
     devices: busesOf(devices),
     seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
     xen: xenLine(description.xen), allowUnsafePassthrough: description.allowUnsafePassthrough ?? false,

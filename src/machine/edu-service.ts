@@ -83,7 +83,12 @@ export class EduService {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#parts.kernel.offEvent(this.#driver.port);
-    this.#driver.stop();
+    try {
+      this.#driver.stop();
+    } catch (error) {
+      this.#driver.release();
+      throw error;
+    }
   }
 
   /** Its domain is gone: only what lies in the engine's state is given back. */

@@ -61,6 +61,7 @@ function look(parts: ExplainParts): Looked[] {
   });
 }
 
+const PAGE = 4096;
 const nameOf = (routing: number): string => formatBdf(bdfOf(routing));
 const capabilityAt = ({ capabilities }: Looked, id: PciCap): number =>
   capabilities.find((one) => one.id === id && one.version === undefined)?.off ?? 0;
@@ -111,7 +112,9 @@ function deviceFacts(parts: ExplainParts, store: XenstoreClient, looked: Looked,
     }])),
     gsi: gsiOf(looked),
     resettable: hidden && !host.resettable ? 'unknown' : host.resettable,
-    reserved: dump === undefined ? [] : 'unknown',
+    reserved: dump === undefined ? parts.hypervisor.devices.reserved.of(routing).map(({ firstMfn, count, routings }) => ({
+      start: firstMfn * PAGE, end: (firstMfn + count) * PAGE - 1, others: routings.filter((one) => one !== routing).map(nameOf),
+    })) : 'unknown',
     ...isolation, capabilities: hidden ? 'unknown' : capabilities,
     msi: hidden ? 'unknown' : msi, msix: hidden ? 'unknown' : msix, powered: hidden ? 'unknown' : powered,
     command: view.getUint16(Pci.COMMAND, true), ...fieldsOf(parts.stub, routing),

@@ -7,11 +7,14 @@ import { Kernel, type KernelParts } from '../xen/kernel/kernel';
 import { KernelLines } from '../xen/pciback/interrupt-lines';
 import type { FrontDevice } from '../xen/pcifront/device';
 import { Pcifront, type PcifrontKind } from '../xen/pcifront/pcifront';
+import { ERS_RESULT, PCI_CHANNEL, PCI_OP } from '../xen/pciif';
 import type { Task } from '../xen/schedule/scheduler';
 import { XenbusBus } from '../xen/xenbus/bus';
 import { EduService } from './edu-service';
 import { FrontAccess } from './front-access';
 import type { DomainGuest } from './guest';
+import type { ModuleHost } from './module-host';
+import { ModuleProgram } from './module-program';
 import { type NicCounts, NicService } from './nic-service';
 
 const PAGE = 4096;
@@ -28,6 +31,8 @@ export interface GuestKernelParts extends KernelParts {
   readonly guest: DomainGuest;
   readonly drivers: readonly GuestDriverName[];
   readonly pcifront: PcifrontKind;
+  /** A user's module, in place of drivers. */
+  readonly module?: { readonly host: ModuleHost; readonly text: string; readonly name: string; readonly commandLine: string } | undefined;
 }
 
 /** What a guest's driver has done with a device, for whoever wants to see that it works. */
@@ -46,20 +51,29 @@ export class GuestKernel {
   readonly #parts: GuestKernelParts;
   readonly #lines: KernelLines;
   readonly #services = new Map<number, { device: FrontDevice; driver: GuestDriverName; service: NicService | EduService }>();
+  readonly #module: ModuleProgram | undefined;
+  /** Devices that had an error, which their drivers have not got over yet. */
+  readonly #recovering = new Set<number>();
   /** Numbers that lines have here. */
   readonly #irqs = new Map<number, number>();
   #ending = false;
+  /** Nothing of it is to run any more. */
+  #dead = false;
 
   constructor(parts: GuestKernelParts) {
     this.#parts = parts;
     const { domain, guest, hypervisor, pcifront } = parts;
     const kernel = new Kernel(domain, parts);
     this.kernel = kernel;
+    guest.pass = (ns) => { kernel.wait(() => false, ns); };
+    // a program may have taken from under its kernel what that needs
+    kernel.onOops = ({ message }) => this.#crash(`kernel: ${message}`);
     this.#bindProcessors();
     const physdev = new Physdev(hypervisor, domain.domid);
     this.#lines = new KernelLines(kernel, (pirq) => physdev.irqStatusQuery(pirq).shared);
+    const grants = new GrantRefs(kernel);
     const front = Pcifront.create({
-      kernel, grants: new GrantRefs(kernel), kind: pcifront,
+      kernel, grants, kind: pcifront,
       memory: {
         allocPage: () => guest.allocPages(1) / PAGE,
         freePage: (pfn) => guest.freePages(pfn * PAGE, 1),
@@ -71,9 +85,14 @@ export class GuestKernel {
       guest.pci = new FrontAccess(kernel, front);
       front.onDevice = (device) => this.#bind(device);
       front.onDeviceGone = ({ routing }) => this.#unbind(routing);
+      front.onError = (device, cmd, channel) => this.#answerError(device, cmd, channel);
       bus.register(front);
     }
     kernel.watch(`/local/domain/${domain.domid}/control/shutdown`, (path) => this.#asked(path));
+    const { module } = parts;
+    if (module !== undefined) {
+      this.#module = new ModuleProgram({ ...module, kernel, guest, grants, front, crashed: (why) => this.#crash(`module: ${why}`) });
+    }
   }
 
   /** Ports that Linux has bound before it looks for devices; they decide which ports those get. */
@@ -102,7 +121,9 @@ export class GuestKernel {
     const parts = { kernel, lines: this.#lines, guest, routing: device.routing, name: device.name };
     try {
       const service = driver === 'edu' ? new EduService(parts) : new NicService(driver, parts);
-      this.#services.set(device.routing, { device, driver, service });
+      // the domain may have been ended while its driver came up
+      if (this.#dead) service.abandon();
+      else this.#services.set(device.routing, { device, driver, service });
     } catch (error) {
       if (!(error instanceof PortcullisError)) throw error;
       kernel.print(`${driver}: probe of ${device.name} failed: ${error.message}`);
@@ -121,6 +142,7 @@ export class GuestKernel {
   }
 
   #unbind(routing: number): void {
+    this.#recovering.delete(routing);
     const one = this.#services.get(routing);
     if (one === undefined) return;
     this.#services.delete(routing);
@@ -129,6 +151,30 @@ export class GuestKernel {
     } catch (error) {
       if (!(error instanceof PortcullisError)) throw error;
       this.kernel.print(`${one.driver}: ${one.device.name} is not let go of in good order: ${error.message}`);
+    }
+  }
+
+  /**
+   * An error of a device, step by step: the driver of a network card lets go of it, wants it reset, and begins anew. edu's
+   * knows nothing of errors.
+   */
+  #answerError(device: FrontDevice, cmd: number, channel: number): number {
+    const { routing, name } = device;
+    const handles = this.#services.get(routing)?.service instanceof NicService || this.#recovering.has(routing);
+    if (!handles) return ERS_RESULT.NONE;
+    switch (cmd) {
+      case PCI_OP.AER_DETECTED:
+        this.kernel.print(`${name}: an error of the device; its driver lets go of it`);
+        this.#unbind(routing);
+        if (channel === PCI_CHANNEL.PERMANENT_FAILURE) return ERS_RESULT.DISCONNECT;
+        this.#recovering.add(routing);
+        return ERS_RESULT.NEED_RESET;
+      case PCI_OP.AER_RESUME:
+        this.#recovering.delete(routing);
+        this.kernel.print(`${name}: the device works again; its driver begins anew`);
+        this.#bind(device);
+        return ERS_RESULT.NONE;
+      default: return ERS_RESULT.RECOVERED;
     }
   }
 
@@ -144,14 +190,27 @@ export class GuestKernel {
   }
 
   *#end(reason: 'poweroff' | 'reboot'): Task {
+    this.#module?.stop();
     yield* this.front?.shutdown() ?? [];
-    const { hypervisor } = this.#parts;
+    this.#over(reason);
+  }
+
+  #crash(why: string): void {
+    const { hypervisor, domain } = this.#parts;
+    this.kernel.print(`the domain crashes: ${why}`);
+    hypervisor.print(`d${domain.domid} crashes: ${why}`);
+    this.#over('crash');
+  }
+
+  #over(reason: 'poweroff' | 'reboot' | 'crash'): void {
     this.#abandon();
     this.kernel.stop();
-    hypervisor.shutdownDomain(this.kernel.domid, reason);
+    this.#parts.hypervisor.shutdownDomain(this.kernel.domid, reason);
   }
 
   #abandon(): void {
+    this.#dead = true;
+    this.#module?.stop();
     for (const { service } of this.#services.values()) service.abandon();
     this.#services.clear();
   }

@@ -33,7 +33,8 @@ export class DomainGuest implements Guest {
   readonly engine: Engine;
   readonly domain: Domain;
   readonly #hypervisor: Hypervisor;
-  readonly #wait: (ns: number) => void;
+  /** Lets everyone go on while so many nanoseconds pass. */
+  pass: (ns: number) => void;
   /** How config space and messages of its devices are reached. */
   pci: GuestPci;
   /** Highest page that is handed out, plus one: those above are shared with the first domain. */
@@ -44,7 +45,7 @@ export class DomainGuest implements Guest {
   readonly #taken = new Set<number>();
   /** Single pages that came back. */
   readonly #free: number[];
-  /** Runs of guest pages that I/O memory was mapped at, and is no more. */
+  /** Runs of guest pages that I/O memory was mapped at, and is no more; ascending, the lowest is taken first. */
   #unmapped: Array<{ page: number; pages: number }>;
 
   constructor(hypervisor: Hypervisor, domain: Domain, { pci, wait, shared = 0 }: GuestParts, saved?: GuestDocument) {
@@ -58,7 +59,7 @@ export class DomainGuest implements Guest {
     this.domain = domain;
     this.#hypervisor = hypervisor;
     this.pci = pci;
-    this.#wait = wait;
+    this.pass = wait;
     this.#end = domain.p2m.length - shared;
   }
 
@@ -170,10 +171,12 @@ export class DomainGuest implements Guest {
   }
 
   iounmap(va: number, size: number): void {
+    if (!this.isThere) return;
     const page = Math.floor(va / PAGE);
     const pages = Math.ceil((va % PAGE + size) / PAGE);
     for (let i = 0; i < pages; i++) this.#hypervisor.unmapVa(this.domain.domid, page + i);
     this.#unmapped.push({ page, pages });
+    this.#unmapped.sort((a, b) => a.page - b.page);
   }
 
   config(routing: number): ConfigAccess {
@@ -213,7 +216,7 @@ export class DomainGuest implements Guest {
 
   /** Throws DOMAIN_GONE when the domain has been destroyed meanwhile: its slot may be another's by then. */
   wait(ns = 0): void {
-    this.#wait(ns);
+    this.pass(ns);
     if (this.isThere) return;
     throw new PortcullisError('DOMAIN_GONE', `domain ${this.domain.domid} is gone`, { domid: this.domain.domid });
   }

@@ -3,7 +3,7 @@ import { FunctionRecord, State, StateSize } from '../../assembly/spec/state';
 import type { AttachedFunction } from '../devices/attach';
 import type { Engine } from '../engine/index';
 import { PortcullisError } from '../errors';
-import { type ConfigAccess, configByEcam } from '../pci/access';
+import { type ConfigAccess, configOfOwner } from '../pci/access';
 import { bdfOf, formatBdf } from '../pci/bdf';
 import { findCapability } from '../pci/find-capability';
 import type { EnumeratedFunction } from '../pci/enumerate';
@@ -44,7 +44,7 @@ export class MachinePci implements HostPci {
   }
 
   config(routing: number): ConfigAccess {
-    return configByEcam(this.#engine, routing);
+    return configOfOwner(this.#engine, routing);
   }
 
   configSize(routing: number): number {

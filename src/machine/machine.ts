@@ -10,6 +10,7 @@ import { type DefinedDevice, isDefinedDevice } from '../devices/host/define';
 import { type DeviceFailure, type HostDeviceHandle, HostInstance } from '../devices/host/device';
 import type { SavedDevice } from '../devices/host/types';
 import { LinkHandle } from '../devices/links/link';
+import { SerialLink } from '../devices/serial/link';
 import { vtd } from '../devices/vtd/index';
 import { CONFIG_ADDRESS, CONFIG_DATA, configByEcam, machinePorts } from '../pci/access';
 import { bdfOf, formatBdf, parseBdf, routingId } from '../pci/bdf';
@@ -33,6 +34,7 @@ import { DirectPci, intxLineOf } from './direct-pci';
 import { type ReadFile, withDumps } from './dumps';
 import { checkPlaced, placeByHand, placeDevice } from './given-places';
 import { DomainGuest, type GuestDocument } from './guest';
+import type { ModuleHost } from './module-host';
 import { MachinePci } from './host-pci';
 import { parseSize } from './size';
 import {
@@ -52,6 +54,8 @@ export interface MachineHost {
   devices?: readonly DefinedDevice[];
   /** Reads the file of a dump that the description names, as text. */
   readFile?: ReadFile;
+  /** Runs modules that a domain config names as its kernel; without it such a domain is refused. */
+  modules?: ModuleHost;
   /** Called when one of them has failed, in the midst of what it did: it cannot call the machine back. */
   onDeviceFailed?: (failure: DeviceFailure) => void;
 }
@@ -111,6 +115,7 @@ export class Machine {
   readonly #hosts = new Map<number, HostInstance>();
   readonly #failures: DeviceFailure[] = [];
   readonly #onDeviceFailed: MachineHost['onDeviceFailed'];
+  readonly #modules: ModuleHost | undefined;
   readonly #clock: MachineClock;
   #enumerated: EnumeratedFunction[] = [];
   #xen: XenSystem | undefined;
@@ -121,6 +126,7 @@ export class Machine {
     this.#models = models;
     this.#source = source;
     this.#onDeviceFailed = host.onDeviceFailed;
+    this.#modules = host.modules;
     this.description = description;
     if (saved !== undefined) {
       this.hypervisor = new Hypervisor(engine, { iommu: description.iommu, seed: description.seed, scattered: false },
@@ -163,7 +169,7 @@ export class Machine {
   /** With the timers of the drivers in the domains that there are. */
   #makeClock(): MachineClock {
     return new MachineClock(this.engine, this.hypervisor, () =>
-      this.hypervisor.domains.flatMap(({ domid, pauses }) => (pauses > 0 ? [] : this.#guests.get(domid)?.timers ?? [])));
+      this.hypervisor.domains.flatMap(({ domid, pauses, shutdown }) => (pauses > 0 || shutdown !== undefined ? [] : this.#guests.get(domid)?.timers ?? [])));
   }
 
   /** The Xen control plane. It boots when it is first asked for; without it, a machine is engine, devices and domains. */
@@ -180,6 +186,7 @@ export class Machine {
         irq: (routing) => this.#irqs.get(routing),
       }),
       guest: (domain) => this.guest(domain), forget: (domid) => { this.#guests.delete(domid); },
+      modules: this.#modules,
       dumped: (routing) => this.#functions.get(routing)?.definition.dump,
     });
   }
@@ -361,6 +368,11 @@ export class Machine {
     const link = this.#links.get(this.#routing(bdf));
     if (link === undefined) throw new PortcullisError('NO_LINK', `${bdf} is no network card`, { bdf });
     return link;
+  }
+
+  /** The other end of a serial controller's line. Throws NO_SERIAL. */
+  serial(bdf: string): SerialLink {
+    return new SerialLink(this.engine, this.functionOf(bdf));
   }
 
   /** A device in TypeScript: its state, its failure, a way for a back end to ask for service. Throws NO_HOST_DEVICE. */

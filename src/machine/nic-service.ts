@@ -64,6 +64,7 @@ export class NicService {
   #interrupts = 0;
   #stopped = false;
   #last: NicCounts | undefined;
+  #answered = false;
 
   /** Brings the device up. Throws what the driver does; then nothing is left of it. */
   constructor(model: NicModel, parts: ServiceParts) {
@@ -132,6 +133,7 @@ export class NicService {
       const before = this.counts.receivedBytes;
       this.#due = false;
       const taken = exports.driverPoll(off, BUDGET);
+      this.#noteAnswer();
       if (taken < BUDGET) this.#unmask();
       else this.#due = true;
       if (taken > 0) yield { timeout: (this.counts.receivedBytes - before + OVERHEAD * taken) * BYTE_NS };
@@ -154,6 +156,14 @@ export class NicService {
     engine.heap.give(off, GREETING_BYTES);
   }
 
+  /** Whoever is at the other end has sent the greeting back: said once. */
+  #noteAnswer(): void {
+    if (this.#answered || this.counts.returned < GREETING) return;
+    this.#answered = true;
+    const { kernel, name } = this.#parts;
+    kernel.print(`${this.model} ${name}: ${GREETING} frames sent, and received again from the other end`);
+  }
+
   /** The driver lets go of the device, which may be there no more. */
   stop(): void {
     if (this.#stopped) return;
@@ -161,8 +171,13 @@ export class NicService {
     this.#stopped = true;
     const { kernel, lines, guest, routing, name } = this.#parts;
     for (const port of this.#ports) kernel.offEvent(port);
-    if (this.model === 'e1000') lines.free(guest.pci.line(routing), name);
-    this.#driver.stop();
+    try {
+      if (this.model === 'e1000') lines.free(guest.pci.line(routing), name);
+      this.#driver.stop();
+    } catch (error) {
+      this.#driver.release();
+      throw error;
+    }
   }
 
   /** Its domain is gone: only what lies in the engine's state is given back. */

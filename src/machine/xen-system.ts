@@ -1,4 +1,5 @@
 import type { DumpFacts } from '../devices/dump/facts';
+import { parseBdf, routingId } from '../pci/bdf';
 import { PciCore } from '../xen/dom0/pci-core';
 import { showPci } from '../xen/dom0/pci-sysfs';
 import { SysfsTree } from '../xen/dom0/sysfs-tree';
@@ -16,17 +17,19 @@ import type { InterruptLines } from '../xen/pciback/parts';
 import { PcibackStub } from '../xen/pciback/stub';
 import { PcibackFiles } from '../xen/pciback/sysfs-files';
 import type { Pcifront } from '../xen/pcifront/pcifront';
-import { Scheduler } from '../xen/schedule/scheduler';
+import { type Job, Scheduler } from '../xen/schedule/scheduler';
 import { Xl } from '../xen/toolstack/xl';
-import { XenbusBus } from '../xen/xenbus/bus';
+import { XenbusBus, type XenbusDriver } from '../xen/xenbus/bus';
 import { Xenstored } from '../xen/xenstore/daemon';
 import type { MachineClock } from './clock';
 import type { ResolvedDescription } from './description';
 import { Dom0Drivers } from './dom0-drivers';
+import { ErrorRecovery, type ErrorOutcome, type ErrorSeverity } from './error-recovery';
 import { explainFacts } from './explain-facts';
 import type { DomainGuest } from './guest';
 import type { GuestKernel } from './guest-kernel';
 import { HostAccess } from './host-access';
+import type { ModuleHost } from './module-host';
 import type { NicCounts, ServiceParts } from './nic-service';
 import { DomainPrograms } from './programs';
 import { StoreHost } from './store-host';
@@ -40,6 +43,7 @@ export interface XenParts {
   /** The domain as its drivers see it. */
   guest(domain: Domain): DomainGuest;
   forget(domid: number): void;
+  readonly modules: ModuleHost | undefined;
   /** What a dump says of a device; undefined for one with a model. */
   dumped(routing: number): DumpFacts | undefined;
 }
@@ -58,11 +62,14 @@ export class XenSystem {
   readonly core: PciCore;
   /** The first domain's pciback; undefined when it is not loaded. */
   readonly stub: PcibackStub | undefined;
+  /** Its back end; undefined when there is none. */
+  readonly pciback: XenbusDriver | undefined;
   readonly xl: Xl;
   readonly programs: DomainPrograms;
   readonly #tree = new SysfsTree();
   readonly #lines: InterruptLines;
   readonly #drivers: Dom0Drivers;
+  readonly #errors: ErrorRecovery;
   readonly #dumped: XenParts['dumped'];
 
   /** Boots. Throws what Xen or pciback finds wrong with their parameters. */
@@ -71,12 +78,16 @@ export class XenSystem {
     this.#dumped = (routing) => parts.dumped(routing);
     this.hypervisor = hypervisor;
     this.pci = pci;
-    hypervisor.bootDom0Devices({ commandLine: description.xen, unsafePassthrough: description.allowUnsafePassthrough });
-    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) => domain.domid === domid && domain.pauses > 0));
+    const { xen: commandLine, allowUnsafePassthrough: unsafePassthrough, reserved } = description;
+    hypervisor.bootDom0Devices({ commandLine, unsafePassthrough, reserved });
+    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) =>
+      domain.domid === domid && (domain.pauses > 0 || domain.shutdown !== undefined)));
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
     const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
     this.kernel = new Kernel(dom0, kernelParts);
+    this.kernel.store.write('/local/domain/0/name', dom0.name);
+    this.kernel.store.write('/local/domain/0/domid', '0');
     host.start(this.kernel, this.store);
     this.core = new PciCore(pci, (line) => this.kernel.print(line));
     showPci(this.core, this.#tree);
@@ -84,6 +95,8 @@ export class XenSystem {
     this.#lines = this.#makeLines(physdev);
     const irqs = new IrqPool();
     this.stub = this.#loadPciback(description, physdev, irqs);
+    this.pciback = this.#startBackEnd(description);
+    this.#errors = new ErrorRecovery({ kernel: this.kernel, core: this.core, stub: this.stub, pciback: this.pciback });
     const guest = parts.guest(dom0);
     // its own messages had their numbers before pciback came, right above the lines
     guest.pci = new HostAccess({ kernel: this.kernel, core: this.core, physdev, irqs: irqs.from(GSIS) });
@@ -95,7 +108,7 @@ export class XenSystem {
       },
       service: ({ routing, name }: PciDevice): ServiceParts => ({ kernel: this.kernel, lines: this.#lines, guest, routing, name }),
     });
-    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget });
+    this.programs = new DomainPrograms({ ...kernelParts, guest: parts.guest, forget: parts.forget, modules: parts.modules });
     this.xl = new Xl({
       ...kernelParts, sysfs: this.#tree, programs: this.programs, seed: description.seed,
       allowUnsafePassthrough: description.allowUnsafePassthrough, xenRevoke: description.xenRevoke,
@@ -127,9 +140,15 @@ export class XenSystem {
     const stub = new PcibackStub({ host: this.pci, kernel: this.kernel, physdev, lines: this.#lines, irqs }, { hide, passthrough, permissive });
     this.core.addDriver(stub);
     new PcibackFiles(stub).addTo(this.#tree);
-    const driver = pcibackDriver(kind, { kernel: this.kernel, stub, config: (routing) => this.pci.config(routing) });
-    if (driver !== undefined) new XenbusBus(this.kernel, 'back').register(driver);
     return stub;
+  }
+
+  #startBackEnd({ pciback: { kind } }: ResolvedDescription): XenbusDriver | undefined {
+    if (this.stub === undefined) return undefined;
+    const parts = { kernel: this.kernel, stub: this.stub, config: (routing: number) => this.pci.config(routing) };
+    const driver = pcibackDriver(kind, parts);
+    if (driver !== undefined) new XenbusBus(this.kernel, 'back').register(driver);
+    return driver;
   }
 
   get sysfs(): Sysfs {
@@ -148,6 +167,11 @@ export class XenSystem {
   /** The front end for PCI in a domain's kernel. */
   pcifront(domid: number): Pcifront | undefined {
     return this.guestKernel(domid)?.front;
+  }
+
+  /** The function at an address reports an error: see ErrorRecovery.report. */
+  reportError(bdf: string, severity: ErrorSeverity): Job<ErrorOutcome> {
+    return this.#errors.report(routingId(parseBdf(bdf)), severity);
   }
 
   /** What `explain` knows at this moment. */

@@ -49,6 +49,15 @@ export function configByEcam(engine: Engine, routing: number): ConfigAccess {
   };
 }
 
+/** The same as the kernel of the first domain has it: the hypervisor keeps what programs messages. */
+export function configOfOwner(engine: Engine, routing: number): ConfigAccess {
+  const { exports } = engine;
+  return {
+    read: configByEcam(engine, routing).read,
+    write: (off, width, value) => exports.ecamWriteOwner(routing << 12 | off, width, value, 0),
+  };
+}
+
 export interface BarSize {
   index: number;
   io: boolean;

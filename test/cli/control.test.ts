@@ -396,6 +396,11 @@ test('setpci', () => serving([], async () => {
   assert.match((await command(['setpci', '--dumpregs'])).out, '     04 W COMMAND\n');
 }));
 
+test('dmesg', () => serving([], async () => {
+  assert.equal(await command(['dmesg']), { code: 0, out: 'one\ntwo\n', err: '' });
+  assert.is((await command(['dmesg', 'x'])).code, 2);
+}));
+
 test('explain', () => serving([], async () => {
   assert.equal(await command(['explain', '00:04.0', '--access', 'dma:0']), { code: 0, out: '00:04.0 --access dma:0: fine\n', err: '' });
   assert.is((await command(['explain', 'no'])).code, 1);
@@ -404,7 +409,7 @@ test('explain', () => serving([], async () => {
 }));
 
 test('help with examples for each', async () => {
-  for (const name of ['serve', 'xl', 'sysfs', 'lspci', 'setpci', 'explain']) {
+  for (const name of ['serve', 'xl', 'sysfs', 'lspci', 'setpci', 'explain', 'dmesg']) {
     const { code, out, err } = await command([name, '--help']);
     assert.equal([code, err], [0, ''], name);
     assert.match(out, `Usage: portcullis ${name}`);

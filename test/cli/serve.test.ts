@@ -75,6 +75,36 @@ test('a NIC goes to a guest and comes back, from the command line', async () => 
   assert.equal(await server.ended, [0, null]);
 });
 
+test('a guest of one\'s own runs, and one that runs in circles crashes and leaves the server to others', async () => {
+  const server = await serve('--machine', 'own');
+  const own = (...args: string[]): Outcome => portcullis('xl', '--machine', 'own', ...args);
+  try {
+    fs.copyFileSync(path.join(root, 'examples/my-guest.mjs'), path.join(folder, 'my-guest.mjs'));
+    fs.writeFileSync(path.join(folder, 'mine.cfg'), 'name = "mine"\nmemory = 4\nkernel = "./my-guest.mjs"\npci = ["00:06.0"]\n');
+    own('pci-assignable-add', '00:06.0');
+    const { code, err } = own('create', 'mine.cfg');
+    assert.is(code, 0, err);
+    let console_ = '';
+    // each command lets the guest go on
+    for (let i = 0; i < 50 && !console_.includes('done'); i++) console_ = own('console', 'mine').out;
+    assert.match(console_, '10! = 3628800\na page to the device and back: the same\nmodule: done\n');
+    fs.writeFileSync(path.join(folder, 'circles.mjs'), 'export default () => { for (;;); };\n');
+    assert.is(own('create', '/dev/null', 'name="circles"', 'memory=4', 'kernel="circles.mjs"', 'on_crash="preserve"').code, 0);
+    assert.match(own('list', 'mine').out, 'mine');
+    let console2 = '';
+    for (let i = 0; i < 50 && console2 === ''; i++) console2 = own('console', 'circles').out;
+    assert.match(console2, 'the domain crashes: module: it made no call for 5000 ms');
+    assert.is(own('destroy', 'circles').code, 0);
+    assert.is(own('destroy', 'mine').code, 0);
+    const missing = own('create', '/dev/null', 'name="none"', 'kernel="none.mjs"');
+    assert.is(missing.code, 3);
+    assert.match(missing.err, 'cannot read the file none.mjs');
+  } finally {
+    server.child.kill('SIGTERM');
+  }
+  assert.equal(await server.ended, [0, null]);
+});
+
 test('SIGINT and SIGTERM end it cleanly; what a killed one leaves is taken, what a live one has is not', async () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const server = await serve('--machine', 'one');

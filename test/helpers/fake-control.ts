@@ -117,6 +117,7 @@ export function fakeMachine(name = 'fake'): Fake {
       },
       config: () => ({ size: 256, read: () => ({ code: 0x86, value: 0xffffffff }), write: () => 0x86 }),
       explain: (args) => ({ text: `${args.join(' ')}: fine\n`, document: { asked: args }, ok: args[0] !== 'no' }),
+      dmesg: () => ['one', 'two'],
       digest: () => ({ files: files.size }),
       status: () => ({ name }),
     },

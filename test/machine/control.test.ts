@@ -153,7 +153,7 @@ test('a queue that is full refuses, a machine that has been stopped too', async 
 
 test('methods and parameters', async () => {
   const { control, files } = fakeControl();
-  assert.equal(CONTROL_METHODS, ['xl', 'sysfs.ls', 'sysfs.cat', 'sysfs.write', 'sysfs.readlink', 'lspci', 'setpci', 'explain',
+  assert.equal(CONTROL_METHODS, ['xl', 'sysfs.ls', 'sysfs.cat', 'sysfs.write', 'sysfs.readlink', 'lspci', 'setpci', 'explain', 'dmesg',
     'digest', 'status']);
   const path = '/sys/bus/pci/devices/0000:00:04.0/irq';
   assert.is(await control.request('sysfs.cat', { path }).result, '20\n');

@@ -23,6 +23,7 @@ async function running(): Promise<{ control: MachineControl; machine: Machine; s
     scheduler: split.scheduler, sysfs: xen.sysfs, core: xen.core, pci: xen.pci, xl: { run: noXl },
     domains: () => [machine.dom0, split.domain],
     pcifront: (domid) => (domid === split.domid ? split.pcifront : undefined),
+    kernel: { log: ['pciback: one', 'e1000: two'] },
     explainFacts: () => ({ iommu: false, interruptRemapping: false, unsafePassthrough: false, devices: [], domain: () => undefined }),
   };
   const names = new Map(machine.listed().map(({ routing, name }) => [routing, name]));
@@ -89,6 +90,7 @@ test('domains that are not there, or have no front end; explain and status', asy
   const code = async (domain: string): Promise<string> =>
     control.request('lspci', { domain }).result.then(() => 'served', (error: PortcullisError) => error.code);
   assert.equal([await code('nobody'), await code('7'), await code('0')], ['NO_DOMAIN', 'NO_DOMAIN', 'NO_PCIFRONT']);
+  assert.equal(await control.request('dmesg', {}).result, { text: 'pciback: one\ne1000: two\n' });
   const answer = await control.request('explain', { args: ['00:1e.0'] }).result as { text: string; ok: boolean; document: { verdict: string } };
   assert.is(answer.ok, false);
   assert.is(answer.document.verdict, 'refused');

@@ -32,6 +32,7 @@ schema('has the fields that the reader has', () => {
   assert.equal(keys(document.properties.dom0?.properties), [...DESCRIPTION_FIELDS.dom0].sort());
   assert.equal(keys(document.properties.dom0?.properties?.pciback?.properties), [...DESCRIPTION_FIELDS.pciback].sort());
   assert.equal(keys(document.definitions.device?.properties), [...DESCRIPTION_FIELDS.device].sort());
+  assert.equal(keys(document.definitions.reserved?.properties), [...DESCRIPTION_FIELDS.reserved].sort());
   assert.equal(keys(document.definitions.dump?.properties), [...DESCRIPTION_FIELDS.dump].sort());
 });
 
@@ -53,6 +54,7 @@ const GOOD: Record<string, unknown> = {
     ...device, link: 'loopback', bars: { 0: '0xfe640000', 1: '0xd2c0' }, rom: { size: '256KiB', address: '0xfe500000' }, gsi: 20,
     irq: 20, interruptLine: 10,
   }] },
+  'reserved memory': { devices: [device], reserved: [{ address: '0x100000', size: '16KiB', devices: ['00:04.0'] }] },
   'a wire': { devices: [{ ...device, link: { wire: '00:05.0' } }, { model: 'e1000', bdf: '00:05.0' }] },
 };
 
@@ -67,6 +69,8 @@ const BAD: Record<string, unknown> = {
   'another pciback': { dom0: { pciback: { kind: 'xenlinux' } } },
   'an unknown field of pciback': { dom0: { pciback: { slots: '(00:04.0)' } } },
   'an unknown field of dom0': { dom0: { vcpus: 4 } },
+  'reserved memory for nobody': { reserved: [{ address: '0x100000', size: '16KiB', devices: [] }] },
+  'reserved memory without a place': { devices: [device], reserved: [{ size: '16KiB', devices: ['00:04.0'] }] },
   'no address': { devices: [{ ...device, bdf: '4' }] },
   'a device number of 32': { devices: [{ ...device, bdf: '00:20.0' }] },
   'a link that there is not': { devices: [{ ...device, link: 'radio' }] },

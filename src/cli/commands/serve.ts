@@ -8,6 +8,7 @@ import { type Environment, type Location, type LocationFlags, locate, DEFAULT_NA
 import { ControlSocket } from '../control/server';
 import { EXIT } from '../exit';
 import type { ExitCode } from '../exit';
+import { threadHost } from '../modules/thread-host';
 import { XenstoreSocket } from '../xenstore-socket';
 import { fromFile } from './machine';
 import type { ReadNamed } from './machine';
@@ -41,7 +42,7 @@ export const BUILT_IN: MachineDescription = {
 export const startMachine: StartMachine = async (description, options, readNamed) => {
   const { allowUnsafePassthrough, xenRevoke, ...control } = options;
   const asked = { ...description, ...(allowUnsafePassthrough && { allowUnsafePassthrough }), ...(xenRevoke && { xenRevoke }) };
-  const machine = await Machine.create(asked, readNamed === undefined ? {} : { readFile: readNamed });
+  const machine = await Machine.create(asked, { modules: threadHost(), ...(readNamed !== undefined && { readFile: readNamed }) });
   return { control: controlMachine(machine, control), store: machine.xenstore };
 };
 

@@ -7,14 +7,18 @@ import { readFile } from '../files';
 export interface XlContext {
   readonly out: (text: string) => Promise<void>;
   readonly err: (text: string) => void;
-  /** The files that a command line of xl names. */
-  readonly xlFiles: (args: readonly string[]) => readonly string[];
+  /** The files that a command line of xl names, and those that they name. */
+  readonly xlFiles: (args: readonly string[], texts: ReadonlyMap<string, string>) => readonly string[];
 }
 
 /** Resolves with xl's own exit code. */
 export async function runXl(where: Location, args: readonly string[], { out, err, xlFiles }: XlContext): Promise<number> {
-  const files: Record<string, string> = {};
-  for (const file of xlFiles(args)) files[file] = new TextDecoder().decode(readFile(file, 'the file', 'name one that is there'));
+  const texts = new Map<string, string>();
+  const next = (): string | undefined => xlFiles(args, texts).find((file) => !texts.has(file));
+  for (let file = next(); file !== undefined; file = next()) {
+    texts.set(file, new TextDecoder().decode(readFile(file, 'the file', 'name one that is there')));
+  }
+  const files = Object.fromEntries(texts);
   const { code, stdout, stderr } = await ask(where, 'xl', { args, files }) as { code: number; stdout: string; stderr: string };
   await out(stdout);
   err(stderr);

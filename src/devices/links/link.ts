@@ -27,6 +27,9 @@ export interface LinkDocument {
   parts: Array<{ off: number; bytes: number }>;
 }
 
+/** What a link has whatever is plugged in: itself and its frame buffer. */
+const OWN_PARTS = 2;
+
 /** What a NIC is plugged into. Built unplugged: nothing comes, what is sent is counted and dropped. */
 export class LinkHandle {
   readonly engine: Engine;
@@ -73,7 +76,7 @@ export class LinkHandle {
 
   /** Plugs in a generator of the store's frames, over and over; with `check` it is also the sink that compares. */
   plugStore(store: FrameStore, check: boolean): void {
-    this.#unplug();
+    this.#clear();
     const off = this.#take(store.image.length, `the frames of ${store.name}`);
     for (const word of [Link.NEXT, Link.LIMIT, Link.CHECKED, Link.MISMATCHES, Link.FIRST_MISMATCH, Link.CORRUPT_FRAME]) {
       this.engine.setWord64(this.off + word, 0);
@@ -87,14 +90,14 @@ export class LinkHandle {
 
   /** A cable from the port to itself. `bytes` is the room for frames under way, a power of two. */
   plugLoopback(bytes = 65536): void {
-    this.#unplug();
+    this.#clear();
     this.#ring(bytes);
     this.#set(Link.SOURCE, LinkSource.LOOPBACK);
   }
 
   /** Keeps what the NIC sends until `capture` takes it; a full ring stalls the NIC and loses nothing. */
   plugCapture(bytes = 1 << 20): void {
-    this.#unplug();
+    this.#clear();
     this.#ring(bytes);
     this.#set(Link.SOURCE, LinkSource.NONE);
   }
@@ -111,7 +114,7 @@ export class LinkHandle {
       throw new PortcullisError('BAD_LINK', 'a wire between two machines; both ports must be of one');
     }
     const ends = [this, other] as const;
-    for (const end of ends) end.#unplug();
+    for (const end of ends) end.#clear();
     for (const end of ends) {
       const peer = end === this ? other : this;
       end.#ring(bytes);
@@ -147,6 +150,14 @@ export class LinkHandle {
       end.#set(Link.PEER, 0);
     }
     peer.up = false;
+  }
+
+  /** Pulls out what is plugged in, and gives back what was taken for it. */
+  #clear(): void {
+    this.#unplug();
+    this.#set(Link.SOURCE, LinkSource.NONE);
+    this.#set(Link.SINK, LinkSink.DROP);
+    for (const { off, bytes } of this.#parts.splice(OWN_PARTS)) this.engine.heap.give(off, bytes);
   }
 
   #ring(bytes: number): void {

@@ -38,6 +38,8 @@ export interface ControlParts {
   config(domain: string, routing: number): ControlConfig;
   /** Arguments as on the command line; throws for what it cannot take. */
   explain(args: readonly string[]): ControlAnswer;
+  /** Lines of the log of the first domain's kernel. */
+  dmesg(): readonly string[];
   /** Everything that can leak: see digest.ts. */
   digest(): unknown;
   /** What it is: name, domains, devices. */

@@ -99,6 +99,7 @@ export const REQUESTS: Readonly<Record<string, Request>> = {
       return atOnce(() => parts.explain(args));
     },
   },
+  dmesg: { params: [], read: (_, parts) => atOnce(() => ({ text: parts.dmesg().map((line) => `${line}\n`).join('') })) },
   digest: { params: [], read: (_, parts) => atOnce(() => parts.digest()) },
   status: { params: [], read: (_, parts) => atOnce(() => ({ ...parts.status(), now: parts.scheduler.now })) },
 };

@@ -1,5 +1,5 @@
 import { DomId, Machine, MapEntry } from '../../../assembly/spec/machine';
-import { DomainFlag, FrameKind, IomemBlock, State } from '../../../assembly/spec/state';
+import { DomainFlag, DomainRecord, FrameKind, IomemBlock, State, StateSize } from '../../../assembly/spec/state';
 import { Evtchn, Virq } from '../../../assembly/spec/xen';
 import { type Engine, Random } from '../../engine/index';
 import { PortcullisError } from '../../errors';
@@ -164,6 +164,7 @@ export class Hypervisor {
     }
     this.rights.giveAllTo(this.domain(CONTROL_DOMAIN));
     this.devices.bootDom0(regions);
+    this.engine.setWord(State.CONFIG_FILTER, 1);
   }
 
   #unowned({ seed, scattered }: { seed: number; scattered: boolean }): number[] {
@@ -203,6 +204,14 @@ export class Hypervisor {
   /** Pages that a domain has. */
   pagesOf(domid: number): number {
     return this.domain(domid).p2m.reduce((count, mfn) => count + (mfn === NO_FRAME ? 0 : 1), 0);
+  }
+
+  /** Hypercalls of a domain that the engine has served (event channels, grants, iommu_op), and events raised for it. */
+  countsOf(domid: number): { hypercalls: number; events: number } {
+    const record = State.DOMAIN_TABLE + this.domain(domid).slot * StateSize.DOMAIN_RECORD;
+    return {
+      hypercalls: this.engine.word64(record + DomainRecord.HYPERCALLS), events: this.engine.word64(record + DomainRecord.EVENTS),
+    };
   }
 
   get freePages(): number {

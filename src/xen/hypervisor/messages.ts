@@ -2,7 +2,7 @@
 // else, entries masked until their interrupt is bound. Where a table lies is recorded while the first domain or the
 // quarantine has the device, and not asked of the device after that (XSA-337).
 import { Msi, Msix, Pci, PciCap, PciCommand } from '../../../assembly/spec/pci';
-import { BarRecord, FunctionRecord, State, StateSize } from '../../../assembly/spec/state';
+import { BarRecord, FunctionRecord, HeldMessage, State, StateSize } from '../../../assembly/spec/state';
 import type { Engine } from '../../engine/index';
 import { bdfOf, formatBdf } from '../../pci/bdf';
 import type { Message, MessagesDocument, MsixRecord } from './document';
@@ -240,6 +240,13 @@ export class Messages {
     const control = config.read(cap + Msi.CONTROL, 2);
     if ((control & Msi.CONTROL_PER_VECTOR_MASKING) === 0) return;
     config.write(cap + ((control & Msi.CONTROL_64BIT) !== 0 ? Msi.MASK_64 : Msi.MASK_32), 4, masked ? 0xffffffff : 0);
+    this.#hold(target.routing, HeldMessage.MASKABLE | (masked ? HeldMessage.MASKED : 0));
+  }
+
+  /** What the first domain's config writes must leave alone. */
+  #hold(routing: number, held: number): void {
+    const record = State.FUNCTION_TABLE + this.#parts.functionOf(routing) * StateSize.FUNCTION_RECORD;
+    this.#parts.engine.setWord(record + FunctionRecord.HELD_MESSAGE, held);
   }
 
   /** Takes a message back: masked, its remap-table entry and its vector free. */
@@ -247,6 +254,8 @@ export class Messages {
     const message = this.#messages.get(vector);
     if (message !== undefined) {
       this.#mask(vector, true);
+      const target = this.#parts.pirqs.vectors.find((one) => one.vector === vector);
+      if (message.entry === undefined && target !== undefined) this.#hold(target.routing, 0);
       if (message.index !== undefined) this.#parts.iommu()?.releaseInterrupt(message.index);
       this.#messages.delete(vector);
     }

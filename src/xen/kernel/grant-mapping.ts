@@ -38,6 +38,11 @@ export class GrantMapping {
     return 'no_space';
   }
 
+  /** Where the domain has it. */
+  get va(): number {
+    return this.#page * PAGE;
+  }
+
   get mapped(): boolean {
     return this.#mapped;
   }

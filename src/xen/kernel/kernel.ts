@@ -3,6 +3,7 @@
  * a worker of the scheduler; handlers never run inside whoever caused them.
  */
 
+import { PortcullisError } from '../../errors';
 import type { Domain } from '../hypervisor/domain';
 import type { Hypervisor } from '../hypervisor/hypervisor';
 import type { Scheduler, Worker } from '../schedule/scheduler';
@@ -13,6 +14,16 @@ export interface KernelParts {
   readonly hypervisor: Hypervisor;
   readonly scheduler: Scheduler;
   readonly store: Xenstored;
+}
+
+/**
+ * Unwinds what a kernel was doing when it ended while it was blocked: no PortcullisError, so that no code of the kernel takes
+ * it for a failure and goes on. The kernel's own `work` takes it.
+ */
+export class KernelEnded extends Error {
+  constructor(domid: number) {
+    super(`the kernel of domain ${domid} has ended`);
+  }
 }
 
 /** Lines that a kernel keeps of its log; the oldest go first. */
@@ -26,6 +37,8 @@ export class Kernel implements Worker {
   readonly store: XenstoreClient;
   /** `dmesg`. */
   readonly log: string[] = [];
+  /** What becomes of it when a hypercall or the store refuses what a handler needs; without, that is thrown on. */
+  onOops: ((error: PortcullisError) => void) | undefined;
   readonly #ports = new Map<number, () => void>();
   readonly #watches = new Map<string, { path: string; told: (path: string) => void }>();
   readonly #work: Array<() => void> = [];
@@ -42,6 +55,11 @@ export class Kernel implements Worker {
 
   get domid(): number {
     return this.domain.domid;
+  }
+
+  /** It has been stopped, or its domain has shut down or is gone: it runs no more. */
+  get ended(): boolean {
+    return this.#stopped || this.domain.shutdown !== undefined || this.domain.dying;
   }
 
   print(line: string): void {
@@ -82,19 +100,32 @@ export class Kernel implements Worker {
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Blocks in a hypercall: everyone else goes on. */
+  /** Blocks in a hypercall: everyone else goes on. Throws KernelEnded when it ends meanwhile. */
   wait(until: () => boolean, timeout?: number): boolean {
-    return this.scheduler.wait(until, timeout);
+    const came = this.scheduler.wait(() => this.ended || until(), timeout);
+    if (this.ended) throw new KernelEnded(this.domid);
+    return came;
   }
 
   ready(): boolean {
-    return !this.#stopped && this.domain.pauses === 0 && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
+    return !this.ended && this.domain.pauses === 0 && (this.#work.length > 0 || this.#events.length > 0 || this.#takePorts());
   }
 
   work(): void {
-    for (const { path, token } of this.#events.splice(0)) this.#watches.get(token)?.told(path);
-    for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#ports.get(port)?.();
-    for (const work of this.#work.splice(0)) work();
+    for (const { path, token } of this.#events.splice(0)) this.#do(() => this.#watches.get(token)?.told(path));
+    for (const port of [...this.#pending]) if (this.#pending.delete(port)) this.#do(() => this.#ports.get(port)?.());
+    for (const work of this.#work.splice(0)) this.#do(work);
+  }
+
+  #do(handler: () => void): void {
+    if (this.ended) return;
+    try {
+      handler();
+    } catch (error) {
+      if (error instanceof KernelEnded) return;
+      if (!(error instanceof PortcullisError) || this.onOops === undefined) throw error;
+      if (!this.#stopped) this.onOops(error);
+    }
   }
 
   /** Ports whose event has been taken and not yet told. */

@@ -84,7 +84,8 @@ export class AerReports {
       }
       const result = link.page.readAer().err;
       const known = result >= ERS_RESULT.NONE && result <= ERS_RESULT.RECOVERED ? result : ERS_RESULT.NONE;
-      if (known === ERS_RESULT.NONE || known === ERS_RESULT.DISCONNECT) this.#mark();
+      // resume has no result: its answer is none, and that is no failure
+      if (event !== 'resume' && (known === ERS_RESULT.NONE || known === ERS_RESULT.DISCONNECT)) this.#mark();
       return known;
     } finally {
       this.#busy = false;

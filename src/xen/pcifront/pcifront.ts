@@ -64,6 +64,8 @@ export class Pcifront implements XenbusDriver {
   /** Config operations made. */
   reads = 0;
   writes = 0;
+  /** Operations of every kind that were put on the shared page. */
+  operations = 0;
   readonly #parts: PcifrontParts;
   readonly #kernel: Kernel;
   #xenbus: XenbusDevice | undefined;
@@ -271,6 +273,7 @@ export class Pcifront implements XenbusDriver {
 
   #request(cmd: number, routing: number, rest: Partial<PciRequest> = {}): { code: number; answer: PciAnswer | undefined } {
     if (this.#channel === undefined || this.#hung) return { code: PCIBIOS.DEVICE_NOT_FOUND, answer: undefined };
+    this.operations++;
     const answer = this.#channel.request({ ...rest, cmd, segment: 0, bus: routing >> 8, devfn: routing & 0xff });
     return { code: pcibiosCode(answer.err), answer };
   }

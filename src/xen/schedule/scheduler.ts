@@ -67,6 +67,7 @@ export class Scheduler {
   readonly #isHeld: (domid: number) => boolean;
   readonly #jobs: Running[] = [];
   readonly #workers: Array<{ worker: Worker; active: boolean }> = [];
+  readonly #turns = new Map<number, number>();
 
   constructor(time: Time, isHeld: (domid: number) => boolean = () => false) {
     this.#time = time;
@@ -91,6 +92,15 @@ export class Scheduler {
     return this.#jobs.filter((job) => domid === undefined || job.domid === domid);
   }
 
+  /** How often code of a domain has run: its kernel's handlers, and its tasks. 0 again when the domain has ended. */
+  turns(domid: number): number {
+    return this.#turns.get(domid) ?? 0;
+  }
+
+  #count(domid: number): void {
+    this.#turns.set(domid, this.turns(domid) + 1);
+  }
+
   /** Starts a task at the next turn. `onEnd` is called when it is over, however that came. */
   spawn<T>(name: string, domid: number, task: Task<T>, onEnd?: (job: Job<T>) => void): Job<T> {
     const job: Running = {
@@ -103,6 +113,7 @@ export class Scheduler {
 
   /** Ends the tasks of a domain where they stand; their `finally` runs, one that is further down on the stack later. */
   kill(domid: number): void {
+    this.#turns.delete(domid);
     for (const job of this.#jobs.filter((one) => one.domid === domid)) {
       this.#remove(job);
       if (!job.active) job.task.return(undefined);
@@ -115,6 +126,7 @@ export class Scheduler {
     for (const entry of [...this.#workers]) {
       if (entry.active || !this.#workers.includes(entry) || !entry.worker.ready()) continue;
       entry.active = true;
+      this.#count(entry.worker.domid);
       try {
         entry.worker.work();
       } finally {
@@ -134,6 +146,7 @@ export class Scheduler {
 
   #resume(job: Running, came: boolean): void {
     job.active = true;
+    this.#count(job.domid);
     try {
       const { done, value } = job.task.next(came);
       if (done === true) {
@@ -149,7 +162,11 @@ export class Scheduler {
     } finally {
       job.active = false;
     }
-    if (!job.done) return;
+    if (!job.done) {
+      // it was ended from further up on the stack
+      if (!this.#jobs.includes(job)) job.task.return(undefined);
+      return;
+    }
     this.#remove(job);
     job.onEnd?.(job);
   }

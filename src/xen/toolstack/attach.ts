@@ -1,7 +1,7 @@
 /** Giving a device to a domain: `pci=` of a new one, and `xl pci-attach`. */
 
 import { PortcullisError } from '../../errors';
-import type { Bdf } from '../../pci/bdf';
+import { type Bdf, bdfOf } from '../../pci/bdf';
 import type { Task } from '../schedule/scheduler';
 import { assignableAdd } from './assignable';
 import { RC, strerror } from './errors';
@@ -78,6 +78,7 @@ function* attachFunction(run: Run, known: KnownDomain, { bdf, vdevfn, spec }: Wa
       refused(error);
     }
     undo.add(`xc_deassign_device of ${nameOf(bdf)}`, () => domctl.deassignDevice(domid, routingOf(bdf)));
+    warnOfNeighbours(run, known, device);
     yield* publish(run, known, { bdf, vdevfn, spec }, starting);
     known.devices.push(device);
     done = true;
@@ -87,6 +88,17 @@ function* attachFunction(run: Run, known: KnownDomain, { bdf, vdevfn, spec }: Wa
     run.fail(RC.FAIL, `libxl__device_pci_add failed for PCI device ${shortAddress(bdf)} (rc ${RC.FAIL})`);
   } finally {
     if (!done) undo.run();
+  }
+}
+
+/** Rights are for whole pages: what of other devices lies in them is within reach, too. */
+function warnOfNeighbours(run: Run, { domain }: KnownDomain, { bdf, resources }: AttachedDevice): void {
+  // a BAR lies at a multiple of its size: only one below a page shares its page
+  for (const { first } of resources.frames.filter(({ count }) => count === 1)) {
+    const others = run.parts.hypervisor.neighbours(domain.domid, first).map(({ routing }) => nameOf(bdfOf(routing)));
+    if (others.length === 0) continue;
+    run.out.warn(`page ${first.toString(16)} of ${nameOf(bdf)} has registers of ${[...new Set(others)].join(', ')} too: domain `
+      + `${domain.domid} can reach them`);
   }
 }
 

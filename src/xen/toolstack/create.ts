@@ -65,12 +65,7 @@ export function* createDomain(run: Run, config: DomainConfig, paused: boolean): 
   let done = false;
   let failure = 'domain creation failed';
   try {
-    for (const { first, count } of config.ioports) run.tools.domctl.ioportPermission(domid, first, count, true);
-    for (const { first, count } of config.iomem) run.tools.domctl.iomemPermission(domid, first, count, true);
-    for (const irq of config.irqs) {
-      run.tools.physdev.mapPirq({ domid, type: 'gsi', index: irq, pirq: irq });
-      run.tools.domctl.irqPermission(domid, irq, true);
-    }
+    giveRights(run, domid, config);
     const nodes = describe(run, known);
     yield* run.transaction((inside) => writeDomain(inside, nodes));
     run.parts.store.introduce(domid, nodes.store.pfn, nodes.store.port);
@@ -89,6 +84,32 @@ export function* createDomain(run: Run, config: DomainConfig, paused: boolean): 
     busy.delete(domid);
   }
   return known;
+}
+
+/** What the config gives the domain beside its devices. */
+function giveRights(run: Run, domid: number, { name, ioports, iomem, irqs }: DomainConfig): void {
+  const { tools } = run;
+  const give = (what: string, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof PortcullisError)) throw error;
+      run.fail(RC.FAIL, `domain "${name}" cannot have ${what}: ${strerror(error)}; ${error.message}`);
+    }
+  };
+  const range = (first: number, count: number): string => `${first.toString(16)} to ${(first + count - 1).toString(16)}`;
+  for (const { first, count } of ioports) {
+    give(`the ports ${range(first, count)}`, () => tools.domctl.ioportPermission(domid, first, count, true));
+  }
+  for (const { first, count } of iomem) {
+    give(`the I/O memory of frames ${range(first, count)}`, () => tools.domctl.iomemPermission(domid, first, count, true));
+  }
+  for (const irq of irqs) {
+    give(`the interrupt ${irq}`, () => {
+      tools.physdev.mapPirq({ domid, type: 'gsi', index: irq, pirq: irq });
+      tools.domctl.irqPermission(domid, irq, true);
+    });
+  }
 }
 
 /** The domain itself: memory, no rights, nothing in the store. It has used up its number whatever comes. */

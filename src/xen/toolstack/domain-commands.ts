@@ -2,7 +2,7 @@
 
 import type { Task } from '../schedule/scheduler';
 import { type Command, Exit, findDomain, findKnown, type Invocation } from './command';
-import { ConfigSyntaxError, parseConfigText } from './config-text';
+import { ConfigSyntaxError, type ConfigValue, parseConfigText } from './config-text';
 import { checkConfig, createDomain, nameOfDomain, start } from './create';
 import { watchOver } from './daemon';
 import { destroyDomain } from './destroy';
@@ -21,6 +21,27 @@ export function configFile(options: Pick<Invocation, 'given' | 'operands'>): str
   return named === '/dev/null' ? undefined : named;
 }
 
+function settingsOf({ operands }: Pick<Invocation, 'operands'>, text: string, file: string | undefined): Map<string, ConfigValue> {
+  const extra = operands.filter((one, index) => index > 0 || one.includes('='));
+  const settings = new Map(parseConfigText(text, file ?? 'command line'));
+  for (const [name, value] of parseConfigText(extra.join('\n'), 'command line')) settings.set(name, value);
+  return settings;
+}
+
+/** The file that a config has as its kernel; undefined for a built-in one, and for a config that cannot be read. */
+export function kernelFile(options: Pick<Invocation, 'given' | 'operands'>, files: ReadonlyMap<string, string>): string | undefined {
+  const file = configFile(options);
+  const text = file === undefined ? '' : files.get(file);
+  if (text === undefined) return undefined;
+  try {
+    const kernel = settingsOf(options, text, file).get('kernel');
+    return kernel?.kind === 'string' && kernel.text !== '' && !kernel.text.startsWith('builtin:') ? kernel.text : undefined;
+  } catch (error) {
+    if (error instanceof ConfigSyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** File and settings of the command line, which come behind it. */
 function readConfig({ run, given, operands, files }: Invocation): DomainConfig {
   const file = configFile({ given, operands });
@@ -29,11 +50,9 @@ function readConfig({ run, given, operands, files }: Invocation): DomainConfig {
     run.out.complain(`Failed to read config file: ${file}: No such file or directory`);
     throw new Exit(1);
   }
-  const extra = operands.filter((one, index) => index > 0 || one.includes('='));
   try {
-    const settings = new Map(parseConfigText(text, file ?? 'command line'));
-    for (const [name, value] of parseConfigText(extra.join('\n'), 'command line')) settings.set(name, value);
-    return readDomainConfig(settings, (message) => run.out.complain(`${file ?? 'command line'}: warning: ${message}`));
+    const settings = settingsOf({ operands }, text, file);
+    return readDomainConfig(settings, (message) => run.out.complain(`${file ?? 'command line'}: warning: ${message}`), files);
   } catch (error) {
     if (!(error instanceof ConfigSyntaxError) && !(error instanceof DomainConfigError)) throw error;
     run.out.complain(error.message);
@@ -106,6 +125,10 @@ function ask(word: 'poweroff' | 'reboot') {
     const all = given.has('a');
     if (all === operands.length > 0) throw new UsageError(`xl ${command} needs a domain, or -a`, command);
     const domids = all ? [...run.tools.domains.keys()] : operands.map((text) => findDomain(run, text));
+    if (!all && domids.includes(DOM0)) {
+      run.out.complain(`Domain 0 is the one that xl runs in; xl ${command} is for the others`);
+      return 1;
+    }
     const pending = new Map(domids.filter((domid) => domid !== DOM0).map((domid) => [domid, run.known(domid)]));
     for (const domid of pending.keys()) {
       run.out.complain(`${word === 'poweroff' ? 'Shutting down' : 'Rebooting'} domain ${domid}`);

@@ -29,6 +29,8 @@ export interface DomainConfig {
   readonly memory: number;
   readonly vcpus: number;
   readonly kernel: string;
+  /** Text of the file that `kernel` names. */
+  readonly module: string | undefined;
   readonly commandLine: string;
   readonly pcifront: string;
   readonly pci: readonly PciSpec[];
@@ -76,7 +78,7 @@ class Settings {
   string(name: string): string | undefined {
     const value = this.#text.get(name);
     if (value === undefined) return undefined;
-    if (value.kind !== 'list') return value.text;
+    if (value.kind !== 'list') return textOf(name, value.line, value.text);
     throw new DomainConfigError(`line ${value.line}: ${name} is a list; it must be a string`, { name });
   }
 
@@ -112,10 +114,16 @@ class Settings {
 
   strings(name: string): string[] {
     return this.list(name).map((item) => {
-      if (item.kind !== 'list') return item.text;
+      if (item.kind !== 'list') return textOf(name, item.line, item.text);
       throw new DomainConfigError(`line ${item.line}: ${name} is a list of strings, and holds a list`, { name });
     });
   }
+}
+
+/** What goes to the store and to files ends at a NUL. */
+function textOf(name: string, line: number, text: string): string {
+  if (!text.includes('\0')) return text;
+  throw new DomainConfigError(`line ${line}: ${name} has a NUL in it, which no text here can have`, { name });
 }
 
 function integerOf(name: string, value: ConfigValue, low: number, high: number): number {
@@ -159,10 +167,11 @@ function typeOf(settings: Settings): DomainType {
 }
 
 /**
- * Reads the settings; `warn` is told of those that change nothing. Throws a DomainConfigError or PciSpecError for what
+ * Reads the settings; `warn` is told of those that change nothing; `files`: texts of files that came with them. Throws a DomainConfigError or PciSpecError for what
  * cannot be taken.
  */
-export function readDomainConfig(text: ConfigText, warn: (message: string) => void): DomainConfig {
+export function readDomainConfig(text: ConfigText, warn: (message: string) => void,
+  files: ReadonlyMap<string, string> = new Map()): DomainConfig {
   for (const [name, { line }] of text) {
     if (NOT_MODELLED.has(name)) warn(`line ${line}: ${name} is not modelled and changes nothing`);
     else if (!KNOWN.has(name)) warn(`line ${line}: there is no setting "${name}"; it changes nothing`);
@@ -189,7 +198,7 @@ export function readDomainConfig(text: ConfigText, warn: (message: string) => vo
   };
   const pci = settings.strings('pci').map((spec) => parsed(spec, defaults));
   return {
-    name, uuid: uuid?.toLowerCase(), type, kernel,
+    name, uuid: uuid?.toLowerCase(), type, kernel, module: files.get(kernel),
     memory: settings.integer('memory', 1, 1 << 20) ?? 32,
     vcpus: settings.integer('vcpus', 1, 32) ?? 1,
     commandLine: settings.string('cmdline') ?? settings.string('extra') ?? '',

@@ -1,8 +1,13 @@
 /** What a command writes, and how. */
 
+/** Characters of a line of complaint, and such lines, at most: both may be as long as what somebody has typed. */
+const LINE_MAX = 1000;
+const LINES_MAX = 200;
+
 export class Output {
   #stdout = '';
   #stderr = '';
+  #complaints = 0;
 
   get stdout(): string {
     return this.#stdout;
@@ -19,7 +24,10 @@ export class Output {
 
   /** A line on stderr as xl itself writes it. */
   complain(line: string): void {
-    this.#stderr += `${line}\n`;
+    this.#complaints++;
+    if (this.#complaints > LINES_MAX) return;
+    if (this.#complaints === LINES_MAX) line = 'more is not shown';
+    this.#stderr += line.length > LINE_MAX ? `${line.slice(0, LINE_MAX)}…\n` : `${line}\n`;
   }
 
   /** The three below are the library's log. */

@@ -17,6 +17,8 @@ export interface XlResult {
 export interface DomainProgram {
   /** `builtin:NAME`, or the path of a module of the user's. */
   readonly kernel: string;
+  /** Text of the module; undefined for a kernel that is none, or whose file did not come. */
+  readonly module: string | undefined;
   readonly name: string;
   /** `extra` / `cmdline`. */
   readonly commandLine: string;

@@ -3,7 +3,7 @@
 import { PortcullisError } from '../../errors';
 import type { Task } from '../schedule/scheduler';
 import { type Command, Exit, invoke } from './command';
-import { configFile, DOMAIN_COMMANDS } from './domain-commands';
+import { configFile, DOMAIN_COMMANDS, kernelFile } from './domain-commands';
 import { LibxlError, UsageError } from './errors';
 import { HOST_COMMANDS } from './host-commands';
 import { parseOptions } from './options';
@@ -24,14 +24,17 @@ function splitArgs(args: readonly string[]): { name: string | undefined; rest: s
   return { name: args[at], rest: args.slice(at + 1) };
 }
 
-/** Files that a command line names, for the caller to read; [] for one that cannot be taken, which `run` then says. */
-export function xlFiles(args: readonly string[]): string[] {
+/**
+ * Files that a command line names, for the caller to read; [] for one that cannot be taken, which `run` then says. With the
+ * texts of those read so far, those that they name too: ask until nothing new comes.
+ */
+export function xlFiles(args: readonly string[], texts: ReadonlyMap<string, string> = new Map()): string[] {
   const { name, rest } = splitArgs(args);
   const command = commandNamed(name ?? '');
   if (name !== 'create' || command === undefined) return [];
   try {
-    const file = configFile(parseOptions(name, rest, command.options ?? { letters: '' }));
-    return file === undefined ? [] : [file];
+    const options = parseOptions(name, rest, command.options ?? { letters: '' });
+    return [configFile(options), kernelFile(options, texts)].filter((file) => file !== undefined);
   } catch (error) {
     if (error instanceof UsageError) return [];
     throw error;

@@ -521,7 +521,7 @@ test('a device in TypeScript is a citizen: named in descriptions, plugged out, i
   assert.is(codeOf(() => machine.hostDevice(BDF)), 'NO_DEVICE');
   const failure = await Machine.create({ devices: [{ model: 'nope', bdf: BDF }] }, { devices: [definition] })
     .catch((error: Error) => error);
-  assert.match((failure as Error).message, /there is no device model "nope"; there are edu, e1000.*, probe$/);
+  assert.match((failure as Error).message, /there is no device model "nope"; there are edu, e1000.*, probe, dump$/);
   for (const devices of [[definition, definition], [{ ...definition, model: 'edu' }]]) {
     const error = await Machine.create({}, { devices }).catch((one: PortcullisError) => one);
     assert.is((error as PortcullisError).code, 'DEVICE_DEFINITION');

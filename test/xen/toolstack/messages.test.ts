@@ -274,6 +274,32 @@ rows('create: the file, its errors, settings behind it', async () => {
   assert.is(rig.run('create', 'name="w"; kernel="builtin:e1000"; memory=4').code, 0);
 });
 
+rows('what a config asks for and cannot have is named; complaints are bounded, whatever was typed', async () => {
+  const rig = await toolstackRig();
+  const create = (...settings: string[]): { code: number; stdout: string; stderr: string } =>
+    rig.run('create', '/dev/null', 'name="x"', 'kernel="builtin:e1000"', 'memory=4', ...settings);
+  for (const [setting, what] of [
+    ['ioports=["3f8-3ff","cf8-cff"]', 'domain "x" cannot have the ports cf8 to cff: Operation not permitted'],
+    ['iomem=["fee00,2"]', 'domain "x" cannot have the I/O memory of frames fee00 to fee01: Operation not permitted'],
+    ['irqs=[99]', 'domain "x" cannot have the interrupt 99: Invalid argument'],
+    ['extra="a\\0b"', 'extra has a NUL in it'],
+  ] as const) {
+    const { code, stderr } = create(setting);
+    assert.ok(code !== 0);
+    assert.match(stderr, what);
+  }
+  const long = create(`pci=["${'x'.repeat(1e6)}"]`);
+  assert.is(long.code, 1);
+  assert.ok(long.stderr.length < 2000);
+  const many = create(Array.from({ length: 5000 }, (_, i) => `colour${i} = 1`).join('\n'));
+  assert.is(many.code, 0);
+  assert.is(many.stderr.split('\n').length, 201);
+  assert.match(many.stderr, /more is not shown\n$/);
+  const domain0 = rig.run('shutdown', '0');
+  assert.is(domain0.code, 1);
+  assert.match(domain0.stderr, 'Domain 0 is the one that xl runs in');
+});
+
 rows('which files a command line names', () => {
   assert.equal(xlFiles(['create', 'a.cfg', 'memory=4']), ['a.cfg']);
   assert.equal(xlFiles(['-v', 'create', '-p', '-f', 'b.cfg']), ['b.cfg']);
