@@ -8,6 +8,7 @@ import type { ExplainFacts } from '../xen/explain/types';
 import type { Domain } from '../xen/hypervisor/domain';
 import type { Hypervisor } from '../xen/hypervisor/hypervisor';
 import { Physdev } from '../xen/hypervisor/physdev';
+import { GSIS } from '../xen/hypervisor/pirqs';
 import { Kernel } from '../xen/kernel/kernel';
 import { pcibackDriver } from '../xen/pciback/backend';
 import { KernelLines } from '../xen/pciback/interrupt-lines';
@@ -97,7 +98,8 @@ export class XenSystem {
     this.pciback = this.#startBackEnd(description);
     this.#errors = new ErrorRecovery({ kernel: this.kernel, core: this.core, stub: this.stub, pciback: this.pciback });
     const guest = parts.guest(dom0);
-    guest.pci = new HostAccess({ kernel: this.kernel, core: this.core, physdev, irqs });
+    // its own messages had their numbers before pciback came, right above the lines
+    guest.pci = new HostAccess({ kernel: this.kernel, core: this.core, physdev, irqs: irqs.from(GSIS) });
     this.#drivers = new Dom0Drivers({
       core: this.core,
       dumped: (routing) => {

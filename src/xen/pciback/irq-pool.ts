@@ -10,8 +10,17 @@ export class IrqPool implements IrqNumbers {
     this.#first = first;
   }
 
+  /** The same numbers, looked for from another one on: what is taken of either is taken for both. */
+  from(first: number): IrqNumbers {
+    return { allocate: () => this.#take(first), release: (irq) => this.release(irq) };
+  }
+
   allocate(): number {
-    let irq = this.#first;
+    return this.#take(this.#first);
+  }
+
+  #take(first: number): number {
+    let irq = first;
     while (this.#used.has(irq)) irq++;
     this.#used.add(irq);
     return irq;

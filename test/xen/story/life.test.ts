@@ -20,9 +20,9 @@ const file = (one: Story, name: string): string => one.sysfs(`${PCIBACK}/${name}
 /** How many interrupts pciback has seen depends on the traffic. */
 const handlers = (one: Story): string => file(one, 'irq_handlers').replace(/:\d+$/gm, ':N');
 
-async function given(...more: string[]): Promise<Story> {
+async function given(): Promise<Story> {
   const one = await story();
-  one.assignable('00:04.0', '00:06.0', ...more);
+  one.assignable('00:04.0', '00:06.0');
   one.started(['00:04.0', '00:06.0']);
   one.pass(2000);
   return one;
@@ -162,7 +162,7 @@ life('edu alone: its MSI arrives at port 9, and goes when it is disabled', async
   assert.is((address & 0xfff00010) >>> 0, 0xfee00010, 'the remappable format');
   assert.is(front?.readConfig(0, 0x4c, 2).value, 0);
   assert.is(one.hardware('00:06.0', 0x44, 4), address);
-  assert.is(front?.readConfig(0, 0x3c, 1).value, 0x138 & 0xff | (front?.readConfig(0, 0x3c, 1).value ?? 0) & ~0xff, 'byte 3C: the message\'s number in dom0');
+  assert.is((front?.readConfig(0, 0x3c, 1).value ?? 0) & 0xff, 0x34, 'the message\'s number in dom0');
   front?.disableMsi(0);
   assert.is((front?.readConfig(0, 0x42, 2).value ?? 1) & 1, 0);
   assert.is(front?.readConfig(0, 0x44, 4).value, address, 'the address stays');
@@ -186,7 +186,8 @@ life('what the guest\'s kernel says', async () => {
 });
 
 life('plugged: rights, vectors, messages; unplugged: all of it gone, the device dom0\'s to give', async () => {
-  const one = await given('00:05.0');
+  const one = await given();
+  one.assignable('00:05.0');
   one.ok('pci-attach', 'guest', '00:05.0');
   one.pass(2000);
   assert.is(one.kernel().activity.at(-1)?.nic?.returned, 4);
