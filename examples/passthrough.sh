@@ -50,9 +50,11 @@ about() { printf '\n# %s\n' "$1"; }
 
 about 'A machine with two network cards on one wire, and one behind a root port'
 printf '$ portcullis serve &\n'
-node build/cli.js serve >"$XDG_RUNTIME_DIR/said" &
+said=$XDG_RUNTIME_DIR/said
+: >"$said"
+node build/cli.js serve >"$said" &
 server=$!
-until grep -q XENSTORED_PATH "$XDG_RUNTIME_DIR/said"; do
+until grep -q XENSTORED_PATH "$said"; do
   kill -0 "$server" 2>/dev/null || { server=; exit 1; }
   sleep 0.1
 done

@@ -63,12 +63,17 @@ const STAGES = [
   },
   {
     name: 'attached', steps: [['xl', 'pci-assignable-add', '00:06.0'], ['xl', 'pci-attach', 'guest', '00:06.0']], watched: BACK,
-    there: { [`${BACK}/state`]: ['4', 'n0,r1'], [`${BACK}/dev-1`]: ['0000:00:06.0', 'n0,r1'], [`${BACK}/num_devs`]: ['2', 'n0,r1'] },
+    there: {
+      [`${BACK}/state`]: ['4', 'n0,r1'], [`${BACK}/dev-1`]: ['0000:00:06.0', 'n0,r1'], [`${BACK}/num_devs`]: ['2', 'n0,r1'],
+    },
     absent: [`${BACK}/dev-2`],
   },
   {
     name: 'detached', steps: [['xl', 'pci-detach', 'guest', '00:04.0']], watched: BACK,
-    there: { [`${BACK}/dev-0`]: ['0000:00:06.0', 'n0,r1'], [`${BACK}/vdev-0`]: ['0000:00:01.00', 'n0,r1'], [`${BACK}/num_devs`]: ['1', 'n0,r1'] },
+    there: {
+      [`${BACK}/dev-0`]: ['0000:00:06.0', 'n0,r1'], [`${BACK}/vdev-0`]: ['0000:00:01.00', 'n0,r1'],
+      [`${BACK}/num_devs`]: ['1', 'n0,r1'],
+    },
     absent: [`${BACK}/dev-1`, `${LIBXL}/domid`],
   },
   {
@@ -133,7 +138,9 @@ export function checkServedTools(program) {
         await checkTree(tool, stage);
         await Promise.all([checkChanges(tool, name), ...[1, 2, 3].map((i) => checkChanges(tool, `${name}-${i}`))]);
         const events = (await watching).trimEnd().split('\n');
-        if (events[0] !== watched || !events.every((event) => event.startsWith(watched))) throw new Error(`xenstore-watch prints\n${events.join('\n')}`);
+        if (events[0] !== watched || !events.every((event) => event.startsWith(watched))) {
+          throw new Error(`xenstore-watch prints\n${events.join('\n')}`);
+        }
       } catch (error) {
         throw new Error(`${name}: ${error.message}`, { cause: error });
       }
@@ -172,7 +179,8 @@ export function checkBadClients(program) {
     await Promise.all([
       all(), all(),
       checkChanges(tool, 'meanwhile'),
-      portcullis('xl', 'create', '/dev/null', ...CONFIG).then(() => all()).then(() => portcullis('xl', 'pci-detach', 'guest', '00:04.0')),
+      portcullis('xl', 'create', '/dev/null', ...CONFIG).then(() => all())
+        .then(() => portcullis('xl', 'pci-detach', 'guest', '00:04.0')),
     ]);
     await tool('exists', ['/tool/never'], 1);
     await tool('exists', ['/tool/half'], 1);
