@@ -20,6 +20,7 @@ import {
 import {
   e1000eDeadline, e1000eLinkChanged, e1000eRead, e1000eReset, e1000eStep, e1000eWrite,
 } from '../devices/e1000e/index';
+import { nvmeDeadline, nvmeReset, nvmeStep, nvmeWrite } from '../devices/nvme/index';
 import { serialDeadline, serialRead, serialReset, serialStep, serialWrite } from '../devices/serial/index';
 
 @inline
@@ -44,6 +45,7 @@ export function deviceWrite(b: usize, fn: u32, bar: u32, off: u32, value: u32, l
   else if (model == Model.E1000E) e1000eWrite(b, fn, bar, off, value, lanes);
   else if (model == Model.EDU) eduWrite(b, fn, off, value);
   else if (model == Model.SERIAL) serialWrite(b, fn, off, value, lanes);
+  else if (model == Model.NVME) nvmeWrite(b, fn, off, value);
   else if (model == Model.VTD) vtdWrite(b, off, value);
 }
 
@@ -55,6 +57,7 @@ export function deviceReset(b: usize, fn: u32, kind: u32): void {
   else if (model == Model.E1000E) e1000eReset(b, fn);
   else if (model == Model.EDU) eduReset(b, fn);
   else if (model == Model.SERIAL) serialReset(b, fn);
+  else if (model == Model.NVME) nvmeReset(b, fn);
   else if (model == Model.HOST) hostReset(b, fn, kind);
   else if (model == Model.PASSIVE) {
     deadlineClear(b, fn);
@@ -81,6 +84,7 @@ function modelStep(b: usize, fn: u32, budget: u32): bool {
   if (model == Model.E1000E) return e1000eStep(b, fn);
   if (model == Model.EDU) return eduStep(b, fn);
   if (model == Model.SERIAL) return serialStep(b, fn);
+  if (model == Model.NVME) return nvmeStep(b, fn);
   if (model == Model.HOST) return hostStep(b, fn);
   if (fn == VTD_FUNCTION) {
     // a queue that is not empty after this has used up the budget: it can go on
@@ -132,6 +136,7 @@ export function deadlinesCheck(b: usize): void {
     if (model == Model.E1000) e1000Deadline(b, fn);
     else if (model == Model.E1000E) e1000eDeadline(b, fn);
     else if (model == Model.SERIAL) serialDeadline(b, fn);
+    else if (model == Model.NVME) nvmeDeadline(b, fn);
     else workRequest(b, fn);
   }
 }

@@ -573,6 +573,7 @@ export const enum Model {
   E1000 = 3,
   E1000E = 4,
   SERIAL = 5,
+  NVME = 6,
   /** Registers and config space without a handler behind them: bridges, devices made up by a host. */
   PASSIVE = 16,
   /** A device in TypeScript. */

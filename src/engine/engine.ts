@@ -1,6 +1,7 @@
 import { WindowKind } from '../../assembly/spec/machine';
 import { Abi, FrameKind, Message, State } from '../../assembly/spec/state';
 import { PortcullisError } from '../errors';
+import { Backends } from './backends';
 import { COUNTER_NAMES, type Counters } from './counters';
 import { type EngineExports, instantiate } from './exports';
 import { hashBytes } from './hash';
@@ -88,6 +89,8 @@ export class Engine {
   readonly host: HostFunctions;
   /** RAM beyond what the engine was created with. */
   readonly windows: Windows;
+  /** What is behind devices of the engine. */
+  readonly backends = new Backends();
   readonly trace: EventTrace;
   #view: DataView;
   #bytes: Uint8Array;
@@ -214,7 +217,7 @@ export class Engine {
    * done; 2: what is left waits for something. The same as the export `service`, with the devices in TypeScript.
    */
   service(now: number, budget: number): number {
-    return this.host.service(now, budget);
+    return this.backends.service(this, now, budget, (time, units) => this.host.service(time, units));
   }
 
   /** A view of the whole memory; taken anew whenever the memory has grown. */
