@@ -37,11 +37,14 @@ export interface Setting {
   readonly fronts?: readonly string[];
 }
 
+/** At addresses given by hand, so that one that is put in again has those that it had. */
 const DEVICES = [
-  { model: 'e1000', bdf: '0000:00:04.0', link: 'loopback' }, { model: 'e1000e', bdf: '0000:00:05.0', link: 'loopback' },
-  { model: 'edu', bdf: '0000:00:06.0' },
+  { model: 'e1000', bdf: '0000:00:04.0', link: 'loopback', bars: { 0: '0xf0100000', 1: '0xc000' } },
+  { model: 'e1000e', bdf: '0000:00:05.0', link: 'loopback', bars: { 0: '0xf0120000', 1: '0xf0140000', 2: '0xc040', 3: '0xf0160000' } },
+  { model: 'edu', bdf: '0000:00:06.0', bars: { 0: '0xf0000000' } },
 ] as const;
 const NAMES: readonly string[] = DEVICES.map(({ bdf }) => bdf);
+const UNRESETTABLE = '0000:00:06.0';
 const SHORT = NAMES.map((name) => name.slice(5));
 /** Where it is refused: a bridge, nothing, and what is no address. */
 const WRONG = ['00:0b.0', '00:1f.7', '0:0:0:0'];
@@ -240,8 +243,10 @@ export class Life {
       if (driver() === undefined && wanted !== undefined) sysfs.write(`${DRIVERS}/${wanted}/bind`, name);
       if (DEVICES.find(({ bdf }) => bdf === name)?.model !== 'edu') machine.link(name).plugLoopback();
     }
-    // without pciback, or without xl's knowledge of it
-    this.machine.run(1e9);
+    // it cannot be reset, and what it was doing when it was taken it does to its end: it is exchanged
+    machine.removeDevice(UNRESETTABLE);
+    this.#plug(UNRESETTABLE);
+    machine.run(1e9);
   }
 
   /** One story to its end, and what is not as it was before. */
