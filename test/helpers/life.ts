@@ -136,7 +136,10 @@ export class Life {
     this.#drivers = new Map(machine.xen.core.devices.map(({ name, driver }) => [name, driver]));
     // folders of the store that stay when they have once been needed
     for (const bdf of SHORT) this.#quietly('pci-assignable-add', bdf);
-    machine.xl(['create', '-q', 'a'], new Map([['a', `name = "first"\nmemory = 4\nkernel = "builtin:all"\npci = [${SHORT.map((bdf) => `'${bdf}'`).join(', ')}]\n`]]));
+    for (const pci of [[], SHORT]) {
+      const config = `name = "first${pci.length}"\nmemory = 4\nkernel = "builtin:all"\npci = [${pci.map((bdf) => `'${bdf}'`).join(', ')}]\n`;
+      machine.xl(['create', '-q', 'a'], new Map([['a', config]]));
+    }
     machine.run(QUIET);
     this.#tidy();
     this.#before = machine.digest();
@@ -238,7 +241,8 @@ export class Life {
       if (this.#pciback) this.#quietly('pci-assignable-remove', '-r', name);
       const driver = (): string | undefined => machine.xen.core.deviceNamed(name)?.driver;
       const wanted = this.#drivers.get(name);
-      if (driver() !== undefined && driver() !== wanted) sysfs.write(`${folder}/driver/unbind`, name);
+      // without pciback, nothing else has made its driver begin anew
+      if (driver() !== undefined && (driver() !== wanted || !this.#pciback)) sysfs.write(`${folder}/driver/unbind`, name);
       if (this.#pciback) this.#sysfs(`${PCIBACK}/remove_slot`, name);
       if (driver() === undefined && wanted !== undefined) sysfs.write(`${DRIVERS}/${wanted}/bind`, name);
       if (DEVICES.find(({ bdf }) => bdf === name)?.model !== 'edu') machine.link(name).plugLoopback();
