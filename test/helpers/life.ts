@@ -236,16 +236,14 @@ export class Life {
       sysfs.write(`/sys/bus/pci/devices/${name}/driver_override`, '');
       if (this.#pciback) this.#quietly('pci-assignable-add', name);
     }
-    for (const name of NAMES) {
-      const folder = `/sys/bus/pci/devices/${name}`;
-      if (this.#pciback) this.#quietly('pci-assignable-remove', '-r', name);
-      const driver = (): string | undefined => machine.xen.core.deviceNamed(name)?.driver;
-      const wanted = this.#drivers.get(name);
-      // without pciback, nothing else has made its driver begin anew
-      if (driver() !== undefined && (driver() !== wanted || !this.#pciback)) sysfs.write(`${folder}/driver/unbind`, name);
-      if (this.#pciback) this.#sysfs(`${PCIBACK}/remove_slot`, name);
-      if (driver() === undefined && wanted !== undefined) sysfs.write(`${DRIVERS}/${wanted}/bind`, name);
-      if (DEVICES.find(({ bdf }) => bdf === name)?.model !== 'edu') machine.link(name).plugLoopback();
+    if (this.#pciback) for (const name of NAMES) this.#quietly('pci-assignable-remove', '-r', name);
+    // all drivers begin anew, in one order: where the kernel maps registers depends on who comes first
+    for (const { name, driver } of machine.xen.core.devices) if (NAMES.includes(name) && driver !== undefined) sysfs.write(`${DRIVERS}/${driver}/unbind`, name);
+    for (const { bdf, model } of DEVICES) {
+      if (this.#pciback) this.#sysfs(`${PCIBACK}/remove_slot`, bdf);
+      const wanted = this.#drivers.get(bdf);
+      if (wanted !== undefined) sysfs.write(`${DRIVERS}/${wanted}/bind`, bdf);
+      if (model !== 'edu') machine.link(bdf).plugLoopback();
     }
     // it cannot be reset, and what it was doing when it was taken it does to its end: it is exchanged
     machine.removeDevice(UNRESETTABLE);
