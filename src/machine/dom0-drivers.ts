@@ -1,6 +1,6 @@
 // Drivers of the first domain's kernel, by the names that they have in Linux. Those of network cards drive; the others
 // only have their devices.
-import { Pci } from '../../assembly/spec/pci';
+import { Pci, PciBridge, PciCommand } from '../../assembly/spec/pci';
 import { PortcullisError } from '../errors';
 import { KernelError } from '../xen/dom0/errors';
 import type { PciCore } from '../xen/dom0/pci-core';
@@ -48,8 +48,12 @@ class PassiveDriver implements PciDriver {
     return this.#takes(device);
   }
 
+  /** A bridge forwards the requests of what is behind it only as a bus master. */
   probe(device: PciDevice): void {
     this.#core.enable(device);
+    const config = this.#core.host.config(device.routing);
+    if ((config.read(Pci.HEADER_TYPE, 1) & Pci.HEADER_LAYOUT_MASK) !== PciBridge.LAYOUT) return;
+    config.write(Pci.COMMAND, 2, config.read(Pci.COMMAND, 2) | PciCommand.MASTER);
   }
 
   remove(device: PciDevice): void {

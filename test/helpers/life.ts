@@ -37,11 +37,14 @@ export interface Setting {
   readonly fronts?: readonly string[];
 }
 
+/** At addresses given by hand, so that one that is put in again has those that it had. */
 const DEVICES = [
-  { model: 'e1000', bdf: '0000:00:04.0', link: 'loopback' }, { model: 'e1000e', bdf: '0000:00:05.0', link: 'loopback' },
-  { model: 'edu', bdf: '0000:00:06.0' },
+  { model: 'e1000', bdf: '0000:00:04.0', link: 'loopback', bars: { 0: '0xf0100000', 1: '0xc000' } },
+  { model: 'e1000e', bdf: '0000:00:05.0', link: 'loopback', bars: { 0: '0xf0120000', 1: '0xf0140000', 2: '0xc040', 3: '0xf0160000' } },
+  { model: 'edu', bdf: '0000:00:06.0', bars: { 0: '0xf0000000' } },
 ] as const;
 const NAMES: readonly string[] = DEVICES.map(({ bdf }) => bdf);
+const UNRESETTABLE = '0000:00:06.0';
 const SHORT = NAMES.map((name) => name.slice(5));
 /** Where it is refused: a bridge, nothing, and what is no address. */
 const WRONG = ['00:0b.0', '00:1f.7', '0:0:0:0'];
@@ -133,7 +136,10 @@ export class Life {
     this.#drivers = new Map(machine.xen.core.devices.map(({ name, driver }) => [name, driver]));
     // folders of the store that stay when they have once been needed
     for (const bdf of SHORT) this.#quietly('pci-assignable-add', bdf);
-    machine.xl(['create', '-q', 'a'], new Map([['a', `name = "first"\nmemory = 4\nkernel = "builtin:all"\npci = [${SHORT.map((bdf) => `'${bdf}'`).join(', ')}]\n`]]));
+    for (const pci of [[], SHORT]) {
+      const config = `name = "first${pci.length}"\nmemory = 4\nkernel = "builtin:all"\npci = [${pci.map((bdf) => `'${bdf}'`).join(', ')}]\n`;
+      machine.xl(['create', '-q', 'a'], new Map([['a', config]]));
+    }
     machine.run(QUIET);
     this.#tidy();
     this.#before = machine.digest();
@@ -230,18 +236,19 @@ export class Life {
       sysfs.write(`/sys/bus/pci/devices/${name}/driver_override`, '');
       if (this.#pciback) this.#quietly('pci-assignable-add', name);
     }
-    for (const name of NAMES) {
-      const folder = `/sys/bus/pci/devices/${name}`;
-      if (this.#pciback) this.#quietly('pci-assignable-remove', '-r', name);
-      const driver = (): string | undefined => machine.xen.core.deviceNamed(name)?.driver;
-      const wanted = this.#drivers.get(name);
-      if (driver() !== undefined && driver() !== wanted) sysfs.write(`${folder}/driver/unbind`, name);
-      if (this.#pciback) this.#sysfs(`${PCIBACK}/remove_slot`, name);
-      if (driver() === undefined && wanted !== undefined) sysfs.write(`${DRIVERS}/${wanted}/bind`, name);
-      if (DEVICES.find(({ bdf }) => bdf === name)?.model !== 'edu') machine.link(name).plugLoopback();
+    if (this.#pciback) for (const name of NAMES) this.#quietly('pci-assignable-remove', '-r', name);
+    // all drivers begin anew, in one order: where the kernel maps registers depends on who comes first
+    for (const { name, driver } of machine.xen.core.devices) if (NAMES.includes(name) && driver !== undefined) sysfs.write(`${DRIVERS}/${driver}/unbind`, name);
+    for (const { bdf, model } of DEVICES) {
+      if (this.#pciback) this.#sysfs(`${PCIBACK}/remove_slot`, bdf);
+      const wanted = this.#drivers.get(bdf);
+      if (wanted !== undefined) sysfs.write(`${DRIVERS}/${wanted}/bind`, bdf);
+      if (model !== 'edu') machine.link(bdf).plugLoopback();
     }
-    // without pciback, or without xl's knowledge of it
-    this.machine.run(1e9);
+    // it cannot be reset, and what it was doing when it was taken it does to its end: it is exchanged
+    machine.removeDevice(UNRESETTABLE);
+    this.#plug(UNRESETTABLE);
+    machine.run(1e9);
   }
 
   /** One story to its end, and what is not as it was before. */

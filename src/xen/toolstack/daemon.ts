@@ -23,6 +23,17 @@ function* guard(tools: Toolstack, known: KnownDomain): Task {
   const isThere = (): boolean => tools.parts.hypervisor.domains.includes(domain);
   yield { until: () => !isKnown() || !isThere() || domain.shutdown !== undefined };
   if (!isKnown()) return;
+  const there = isThere();
+  yield* end(tools, known, isThere, isKnown);
+  if (!there || !isKnown()) return;
+  // it is kept as it is, until a command ends it or it is gone by itself
+  yield { until: () => !isKnown() || !isThere() };
+  if (isKnown()) yield* end(tools, known, isThere, isKnown);
+}
+
+/** Does what the config says about the end that has come. */
+function* end(tools: Toolstack, known: KnownDomain, isThere: () => boolean, isKnown: () => boolean): Task {
+  const { domain } = known;
   const run = new Run(tools);
   try {
     // the store tells those who watch for the end of domains
