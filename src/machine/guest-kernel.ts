@@ -10,6 +10,7 @@ import { Pcifront, type PcifrontKind } from '../xen/pcifront/pcifront';
 import { ERS_RESULT, PCI_CHANNEL, PCI_OP } from '../xen/pciif';
 import type { Task } from '../xen/schedule/scheduler';
 import { XenbusBus } from '../xen/xenbus/bus';
+import { XenstoreError } from '../xen/xenstore/errors';
 import { EduService } from './edu-service';
 import { FrontAccess } from './front-access';
 import type { DomainGuest } from './guest';
@@ -88,7 +89,8 @@ export class GuestKernel {
       front.onError = (device, cmd, channel) => this.#answerError(device, cmd, channel);
       bus.register(front);
     }
-    kernel.watch(`/local/domain/${domain.domid}/control/shutdown`, (path) => this.#asked(path));
+    const shutdown = `/local/domain/${domain.domid}/control/shutdown`;
+    kernel.watch(shutdown, () => this.#asked(shutdown));
     const { module } = parts;
     if (module !== undefined) {
       this.#module = new ModuleProgram({ ...module, kernel, guest, grants, front, crashed: (why) => this.#crash(`module: ${why}`) });
@@ -181,10 +183,17 @@ export class GuestKernel {
   /** The toolstack asks by a word in the store; taking it away says that it has been read. */
   #asked(path: string): void {
     const { store, domid, scheduler } = this.kernel;
-    const word = store.readIfThere(path);
-    if ((word !== 'poweroff' && word !== 'reboot') || this.#ending) return;
+    let word: string | undefined;
+    try {
+      word = store.readIfThere(path);
+      if ((word !== 'poweroff' && word !== 'reboot') || this.#ending) return;
+      store.write(path, '');
+    } catch (error) {
+      // taken from it, or its folder is gone: nobody asks
+      if (!(error instanceof XenstoreError)) throw error;
+      return;
+    }
     this.#ending = true;
-    store.write(path, '');
     this.kernel.print(word === 'poweroff' ? 'reboot: Power down' : 'reboot: Restarting system');
     scheduler.spawn(`${word} of domain ${domid}`, domid, this.#end(word));
   }

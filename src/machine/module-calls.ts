@@ -1,6 +1,7 @@
 /** The calls of a user's module, by the names that travel, each with its checks. `guest-api.ts` says what they do. */
 
 import { Pci } from '../../assembly/spec/pci';
+import { Evtchn } from '../../assembly/spec/xen';
 import { PortcullisError } from '../errors';
 import type { GrantRefs } from '../xen/kernel/grant-refs';
 import { GrantMapping } from '../xen/kernel/grant-mapping';
@@ -48,7 +49,7 @@ function text(value: unknown, what: string): string {
 const address = (value: unknown): number => whole(value, 0, GIB_TIB - 1, 'the address');
 const dword = (value: unknown): number => whole(value, -0x80000000, 0xffffffff, 'the value') >>> 0;
 const domain = (value: unknown): number => whole(value, 0, 0x7ff0, 'the domain');
-export const portOf = (value: unknown): number => whole(value, 1, 0x1ffff, 'the port');
+export const portOf = (value: unknown): number => whole(value, 1, Evtchn.PORTS - 1, 'the port');
 const function_ = (value: unknown): number => whole(value, 0, 0xffff, 'the function');
 
 export class ModuleCalls {
@@ -87,7 +88,10 @@ export class ModuleCalls {
       return va;
     };
     return {
-      log: ([line]) => kernel.print(String(line).slice(0, TEXT_MAX)),
+      log: ([line]) => {
+        if (typeof line !== 'string') throw bad('a line must be a string');
+        kernel.print(line.slice(0, TEXT_MAX));
+      },
       now: () => kernel.scheduler.now,
       load: ([va, size]) => load(address(va), width(size)),
       store: ([va, size, value]) => store(address(va), width(size), dword(value)),

@@ -58,7 +58,7 @@ export class ModuleProgram {
           this.#parts.kernel.print('module: done');
           return;
         }
-        if (method === 'threw') return this.#crash(`it threw ${String(args[0]).slice(0, WHY_MAX)}`);
+        if (method === 'threw') return this.#crash(`it threw ${typeof args[0] === 'string' ? args[0].slice(0, WHY_MAX) : 'what is no text'}`);
         const before = scheduler.now;
         const answer = method === 'wait' ? yield* this.#wait(args) : this.#answer(method, args);
         if (this.#stopped) return;

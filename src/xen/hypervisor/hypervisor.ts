@@ -236,7 +236,7 @@ export class Hypervisor {
         + `${besides === 0 ? '' : ' and one for its grant table'}; ${free} are free`, { pages: options.pages, free });
     }
     checkDomainOptions(this.engine, options);
-    const domid = this.#nextDomid;
+    const domid = this.#freeDomid();
     let slot = 0;
     while (this.domains.some((domain) => domain.slot === slot)) slot++;
     const flags = options.kind === 'native' ? DomainFlag.NATIVE : options.kind === 'hvm' ? DomainFlag.HVM : 0;
@@ -260,10 +260,17 @@ export class Hypervisor {
       this.rights.map(domain, guestPage(domain, pfn), MapEntry.RAM, mfn, true);
     }
     this.#domains.set(domid, domain);
-    this.#nextDomid++;
+    this.#nextDomid = domid + 1;
     this.events.create(domain, options.vcpus ?? 1, options.maxEventPort);
     if (domain.kind !== 'native') this.grants.create(domain, options.maxGrantFrames, options.maxGrantMappings);
     return domain;
+  }
+
+  /** Ids are given in turn, as in Xen: after the last before the reserved ones comes 1, and those in use are left out. */
+  #freeDomid(): number {
+    let domid = this.#nextDomid;
+    while (domid >= DomId.SELF || this.#domains.has(domid)) domid = domid >= DomId.SELF ? CONTROL_DOMAIN + 1 : domid + 1;
+    return domid;
   }
 
   /** Takes everything back: devices, mappings, rights, frames, whatever state the domain is in. */

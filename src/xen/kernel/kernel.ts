@@ -75,8 +75,9 @@ export class Kernel implements Worker {
   /** Calls `told` with the path that changed, and once at first, as xenbus watches do. The result ends the watch. */
   watch(path: string, told: (path: string) => void): () => void {
     const token = `k${this.#nextToken++}`;
-    this.#watches.set(token, { path, told });
     this.store.watch(path, token);
+    // its first event waits until this kernel has its turn
+    this.#watches.set(token, { path, told });
     return () => {
       if (!this.#watches.delete(token) || this.#stopped) return;
       this.store.unwatch(path, token);

@@ -1,10 +1,11 @@
 /** The xenbus device `pci` in the store: its two folders, and the keys of each of its devices. */
 
+import { PortcullisError } from '../../errors';
 import type { Bdf } from '../../pci/bdf';
 import type { StoreAccess } from '../xenstore/client';
 import { XenstoreError } from '../xenstore/errors';
 import { pciBackend, pciFrontend } from './paths';
-import { parseAddress } from './pci-spec';
+import { parseAddress, PciSpecError } from './pci-spec';
 import { nameOf, routingOf } from './toolstack';
 
 /** XenbusState, where the toolstack meets it. */
@@ -34,18 +35,38 @@ function rmIfThere(store: StoreAccess, path: string): void {
   }
 }
 
+/** Entries that are looked for at most; the back end takes no more. */
+const DEVICES_MAX = 1024;
+
+/** How many entries the store says that there are: undefined without the key, NaN for what is no such number. */
+function countOf(store: StoreAccess, domid: number): number | undefined {
+  const text = store.readIfThere(`${pciBackend(domid)}/num_devs`);
+  if (text === undefined) return undefined;
+  return /^\d{1,4}$/.test(text) && Number(text) <= DEVICES_MAX ? Number(text) : NaN;
+}
+
 /** Devices that the store has for a domain; what does not parse is nobody's device. */
 export function listDevices(store: StoreAccess, domid: number): ListedDevice[] {
   const backend = pciBackend(domid);
-  const count = Number(store.readIfThere(`${backend}/num_devs`) ?? 0);
+  const count = countOf(store, domid) ?? 0;
   const found: ListedDevice[] = [];
   for (let index = 0; index < count; index++) {
     const dev = store.readIfThere(`${backend}/dev-${index}`);
     if (dev === undefined) continue;
     const vdevfn = parseInt(store.readIfThere(`${backend}/vdevfn-${index}`) ?? '0', 16);
-    found.push({ index, bdf: parseAddress(dev), vdevfn });
+    const bdf = addressOf(dev);
+    if (bdf !== undefined) found.push({ index, bdf, vdevfn });
   }
   return found;
+}
+
+function addressOf(text: string): Bdf | undefined {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    if (!(error instanceof PciSpecError)) throw error;
+    return undefined;
+  }
 }
 
 type Values = ReadonlyArray<readonly [name: string, value: string | number]>;
@@ -83,10 +104,14 @@ export interface Target {
  * first touches them, and that is the order of the writes.
  */
 export function targetOf(store: StoreAccess, domid: number, name: string): Target {
-  const count = store.readIfThere(`${pciBackend(domid)}/num_devs`);
+  const count = countOf(store, domid);
+  if (Number.isNaN(count)) {
+    throw new PortcullisError('BAD_NODE', `${pciBackend(domid)}/num_devs is no number from 0 to ${DEVICES_MAX}: somebody has `
+      + `written there; "xl destroy ${domid}" ends the domain all the same`, { domid });
+  }
   const stale = count !== undefined ? []
     : [pciFrontend(domid), pciBackend(domid)].filter((path) => store.readIfThere(path) !== undefined);
-  return { domid, name, count: count === undefined ? undefined : Number(count), stale };
+  return { domid, name, count, stale };
 }
 
 /** Adds a device behind those that are there; `reconfigure` asks both ends to take notice of it. */
@@ -110,7 +135,8 @@ export function addDevice(store: StoreAccess, target: Target, bdf: Bdf, options:
 /** Place of a device among those that are listed; undefined when the domain does not have it. */
 export function placeOf(store: StoreAccess, domid: number, bdf: Bdf): { index: number; count: number } | undefined {
   const index = listDevices(store, domid).find((one) => routingOf(one.bdf) === routingOf(bdf))?.index;
-  return index === undefined ? undefined : { index, count: Number(store.read(`${pciBackend(domid)}/num_devs`)) };
+  const count = countOf(store, domid);
+  return index === undefined || count === undefined ? undefined : { index, count };
 }
 
 /** Asks both ends to let go of a device. */

@@ -131,9 +131,11 @@ export class XenbusBus {
       return;
     }
     this.#devices.set(node, { device, driver });
-    this.#guard(device, () => driver.probe(device));
-    if (device.ended) return;
-    device.watch(`${otherEnd}/state`, () => this.#otherChanged(node));
+    this.#guard(device, () => {
+      driver.probe(device);
+      // a path may be as long as paths can be, and the one below it too long
+      if (!device.ended) device.watch(`${otherEnd}/state`, () => this.#otherChanged(node));
+    });
   }
 
   #otherChanged(node: string): void {
