@@ -43,8 +43,9 @@ export interface Pending {
 
 /** Requests that may wait; one more is refused. */
 const QUEUE_MAX = 256;
-/** Events that are kept; the oldest go first. */
+/** Events that are kept, and characters of them as JSON; the oldest go first. */
 const EVENTS_MAX = 4096;
+const EVENTS_LENGTH_MAX = 16 << 20;
 const SECOND = 1e9;
 /** The most of the machine's time that a request can take, and once nobody waits for its answer. */
 const LONGEST = 3600 * SECOND;
@@ -56,6 +57,7 @@ export class MachineControl {
   readonly #onError: (error: unknown) => void;
   readonly #queue: Waiting[] = [];
   readonly #events: ControlEvent[] = [];
+  #eventsLength = 0;
   readonly #ended: Promise<void>;
   #aftermath: Aftermath;
   #served = 0;
@@ -134,15 +136,23 @@ export class MachineControl {
     }
   }
 
+  #keep(event: ControlEvent): void {
+    const lengthOf = ({ params }: ControlEvent): number => JSON.stringify(params)?.length ?? 0;
+    this.#events.push(event);
+    this.#eventsLength += lengthOf(event);
+    while (this.#events.length > EVENTS_MAX || this.#eventsLength > EVENTS_LENGTH_MAX) {
+      this.#eventsLength -= lengthOf(this.#events.shift() as ControlEvent);
+    }
+  }
+
   async #serve(request: Waiting): Promise<void> {
     const { scheduler } = this.#parts;
     const { method, params, resolve, reject } = request;
     this.#guarded(() => this.#clock.arrive());
     const from = scheduler.now;
-    this.#events.push({ at: from, method, params });
-    if (this.#events.length > EVENTS_MAX) this.#events.shift();
+    this.#keep({ at: from, method, params });
     let given: PortcullisError | undefined;
-    const job: Job<Json> = scheduler.spawn(method, 0, untilGiven(request.task(), () => given));
+    const job: Job<Json> = scheduler.spawn(method, 0, untilGiven(request.task(), () => given), () => undefined);
     try {
       while (!job.done && scheduler.jobs(0).includes(job)) {
         const ms = this.#clock.step();

@@ -48,6 +48,9 @@ export interface XenParts {
   dumped(routing: number): DumpFacts | undefined;
 }
 
+/** Failures that are kept. */
+const FAILURES_MAX = 64;
+
 /**
  * The Xen control plane of a machine: the scheduler that runs kernels and tools on the machine's clock, the store, the
  * first domain's kernel with its PCI core, sysfs, pciback and drivers, the toolstack, and the programs of the others.
@@ -66,6 +69,8 @@ export class XenSystem {
   readonly pciback: XenbusDriver | undefined;
   readonly xl: Xl;
   readonly programs: DomainPrograms;
+  /** Tasks that nobody waits for and that threw: each is a fault of ours. */
+  readonly failures: string[] = [];
   readonly #tree = new SysfsTree();
   readonly #lines: InterruptLines;
   readonly #drivers: Dom0Drivers;
@@ -80,14 +85,21 @@ export class XenSystem {
     this.pci = pci;
     const { xen: commandLine, allowUnsafePassthrough: unsafePassthrough, reserved } = description;
     hypervisor.bootDom0Devices({ commandLine, unsafePassthrough, reserved });
-    this.scheduler = new Scheduler(clock, (domid) => hypervisor.domains.some((domain) =>
-      domain.domid === domid && (domain.pauses > 0 || domain.shutdown !== undefined)));
+    const isHeld = (domid: number): boolean => hypervisor.domains.some((domain) =>
+      domain.domid === domid && (domain.pauses > 0 || domain.shutdown !== undefined));
+    this.scheduler = new Scheduler(clock, isHeld, ({ name, error }) => {
+      this.failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      this.kernel.print(`task failed: ${this.failures.at(-1)}`);
+      if (this.failures.length > FAILURES_MAX) this.failures.shift();
+    });
     const host = new StoreHost(hypervisor);
     this.store = new Xenstored({ host });
     const kernelParts = { hypervisor, scheduler: this.scheduler, store: this.store };
     this.kernel = new Kernel(dom0, kernelParts);
     this.kernel.store.write('/local/domain/0/name', dom0.name);
     this.kernel.store.write('/local/domain/0/domid', '0');
+    // what one handler is refused ends no other's work
+    this.kernel.onOops = ({ message }) => this.kernel.print(`handler failed: ${message}`);
     host.start(this.kernel, this.store);
     this.core = new PciCore(pci, (line) => this.kernel.print(line));
     showPci(this.core, this.#tree);

@@ -261,7 +261,7 @@ export class Life {
       assert.ok(job.done, `xl ${args.join(' ')} does not end`);
       if (job.result !== undefined) checkResult(args, job.result);
     }
-    return difference(this.#before, this.machine.digest());
+    return [...difference(this.#before, this.machine.digest()), ...this.machine.xen.failures];
   }
 }
 

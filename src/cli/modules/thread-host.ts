@@ -9,7 +9,7 @@ import type { ModuleAbout, ModuleHost, ModuleThread } from '../../index';
 import { moduleMain, type ThreadData, TURN } from './module-main';
 
 export interface ThreadOptions {
-  /** Milliseconds that a module may compute without a call. */
+  /** Milliseconds that a module may compute without a call; what it uses of them comes back by a little with each call. */
   readonly budget?: number;
   /** Milliseconds until its thread has come up. */
   readonly startUp?: number;
@@ -17,6 +17,8 @@ export interface ThreadOptions {
 
 /** Long enough for a thread to be let run on a busy machine. */
 const BUDGET = 5_000;
+/** What a call gives back of it: one that computes long before each call keeps the machine waiting, and is ended. */
+const PER_CALL = 50;
 const START_UP = 60_000;
 const MESSAGE_MAX = 256 << 10;
 const HEADER = 8;
@@ -29,6 +31,7 @@ class Thread implements ModuleThread {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   #patience: number;
+  #isUp = false;
 
   constructor(text: string, about: ModuleAbout, { budget = BUDGET, startUp = START_UP }: ThreadOptions) {
     this.#budget = budget;
@@ -49,15 +52,17 @@ class Thread implements ModuleThread {
   }
 
   next(): ReturnType<ModuleThread['next']> {
-    const limit = performance.now() + this.#patience;
+    const start = performance.now();
+    const limit = start + this.#patience;
     while (Atomics.load(this.#words, 0) !== TURN.machine) {
       const left = limit - performance.now();
       if (left <= 0) {
-        return { dead: `it made no call for ${this.#patience} ms: it runs in circles, is out of memory, has left, or waits for what is no call` };
+        return { dead: `it made no call for ${Math.round(this.#patience)} ms: it runs in circles, is out of memory, has left, or waits for what is no call` };
       }
       Atomics.wait(this.#words, 0, TURN.module, left);
     }
-    this.#patience = this.#budget;
+    this.#patience = this.#isUp ? Math.min(this.#budget, this.#patience - (performance.now() - start) + PER_CALL) : this.#budget;
+    this.#isUp = true;
     const length = this.#words[1] as number;
     if (length < 0 || length > MESSAGE_MAX) return { dead: 'what it sends is no call' };
     return { call: new TextDecoder().decode(this.#bytes.slice(0, length)) };

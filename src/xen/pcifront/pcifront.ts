@@ -53,6 +53,8 @@ const LIST_LIMIT = 1024;
 
 type Width = 1 | 2 | 4;
 
+const BUSES = 256;
+
 export class Pcifront implements XenbusDriver {
   readonly type = 'pci';
   /** A function was found; its driver may begin, and use `config`. */
@@ -236,11 +238,14 @@ export class Pcifront implements XenbusDriver {
       return [{ segment: 0, bus: 0 }];
     }
     const count = readCount(text, 'Error reading number of PCI roots');
-    return Array.from({ length: count }, (_, index) => {
+    // a bus is scanned once, and there are so many
+    if (count > BUSES) throw new XenbusFailure(EINVAL, 'Error reading number of PCI roots');
+    const roots = Array.from({ length: count }, (_, index) => {
       const root = parseRoot(xenbus.readOther(`root-${index}`) ?? '');
       if (root === undefined) throw new XenbusFailure(EINVAL, `Error reading PCI root ${index}`);
       return root;
     });
+    return roots.filter(({ segment, bus }, index) => roots.findIndex((one) => one.segment === segment && one.bus === bus) === index);
   }
 
   // ---- functions that go

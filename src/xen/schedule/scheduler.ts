@@ -65,13 +65,16 @@ export class Scheduler {
   readonly #time: Time;
   /** Whether a domain is held: its tasks wait, whatever has come meanwhile. */
   readonly #isHeld: (domid: number) => boolean;
+  readonly #onFailed: (job: Job) => void;
   readonly #jobs: Running[] = [];
   readonly #workers: Array<{ worker: Worker; active: boolean }> = [];
   readonly #turns = new Map<number, number>();
 
-  constructor(time: Time, isHeld: (domid: number) => boolean = () => false) {
+  /** `onFailed` hears of a task that threw and that nobody waits for. */
+  constructor(time: Time, isHeld: (domid: number) => boolean = () => false, onFailed: (job: Job) => void = () => undefined) {
     this.#time = time;
     this.#isHeld = isHeld;
+    this.#onFailed = onFailed;
   }
 
   get now(): number {
@@ -168,7 +171,8 @@ export class Scheduler {
       return;
     }
     this.#remove(job);
-    job.onEnd?.(job);
+    if (job.onEnd !== undefined) job.onEnd(job);
+    else if (job.error !== undefined) this.#onFailed(job);
   }
 
   #remove(job: Running): void {
@@ -215,7 +219,7 @@ export class Scheduler {
 
   /** Runs a task to its end, time passing as it waits; throws what it throws. */
   run<T>(name: string, domid: number, task: Task<T>): T {
-    const job = this.spawn(name, domid, task);
+    const job = this.spawn(name, domid, task, () => undefined);
     this.wait(() => job.done || !this.#jobs.includes(job as Running));
     if (job.error !== undefined) throw job.error;
     return job.result as T;

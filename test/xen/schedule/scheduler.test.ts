@@ -170,6 +170,20 @@ test('what a task throws is kept with the job, and hurts nobody else', () => {
   assert.equal(seen, ['1 over: no']);
 });
 
+test('a task that nobody waits for is told of when it throws', () => {
+  const { time } = rig();
+  const heard: string[] = [];
+  const scheduler = new Scheduler(time, undefined, ({ name, error }) => heard.push(`${name}: ${(error as Error).message}`));
+  const fails = function* fails(): Task {
+    yield { timeout: 1 };
+    throw new Error('no');
+  };
+  scheduler.spawn('alone', 1, fails());
+  scheduler.spawn('waited for', 1, fails(), () => undefined);
+  scheduler.pass(5);
+  assert.equal(heard, ['alone: no']);
+});
+
 test('who only spins keeps nobody from the end of a wait', () => {
   const { scheduler } = rig();
   scheduler.spawn('spins', 1, (function* spins(): Task {
