@@ -5,7 +5,7 @@
 
 import type { Bdf } from '../../pci/bdf';
 import type { Task } from '../schedule/scheduler';
-import { resetDevice, seizeAnew } from './host-device';
+import { isPermissive, resetDevice, seizeAnew } from './host-device';
 import type { AttachedDevice, KnownDomain } from './known-domain';
 import { devicePath, pciBackend, pciFrontend } from './paths';
 import { askRemoval, placeOf, removeDevice, removeFolders, STATE } from './pci-nodes';
@@ -94,6 +94,10 @@ export function takeAway(run: Run, known: KnownDomain, device: AttachedDevice): 
 /** The toolstack's book: from now on the device can be given to another. */
 export function release(run: Run, known: KnownDomain, bdf: Bdf): void {
   run.rmIfThere(devicePath(bdf, 'domid'));
+  // pciback forgets it with the guest; a guest that ended before pciback looked at its keys never had the device
+  attempt(run.out, `taking ${nameOf(bdf)} out of permissive mode`, () => {
+    if (isPermissive(run, bdf)) seizeAnew(run, bdf);
+  });
   const at = known.devices.findIndex((one) => routingOf(one.bdf) === routingOf(bdf));
   if (at >= 0) known.devices.splice(at, 1);
 }

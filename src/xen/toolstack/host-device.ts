@@ -69,6 +69,13 @@ export function resetDevice(run: Run, bdf: Bdf): void {
   }
 }
 
+/** Whether a guest that has it may write all of its config space; never for a pciback that has no such setting. */
+export function isPermissive(run: Run, bdf: Bdf): boolean {
+  const { sysfs } = run.parts;
+  const file = `${PCIBACK}/permissive`;
+  return sysfs.exists(file) && sysfs.read(file).split('\n').includes(nameOf(bdf));
+}
+
 /**
  * Takes the device from pciback and gives it back at once: a back end that did not let go of it has lost it, and what
  * was set for the last guest is gone.

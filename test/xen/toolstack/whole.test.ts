@@ -168,4 +168,13 @@ test('lives and deaths at random, with commands that are ended in the middle: no
   }
 });
 
+test('a create that is refused in the middle leaves no device permissive', async () => {
+  const one = await assignable();
+  assert.is(one.run('pci-assignable-remove', '00:06.0').code, 0);
+  const refused = one.create(guestConfig(['00:05.0,permissive=1', '00:06.0']));
+  assert.is(refused.code, 3);
+  assert.match(refused.stderr, 'PCI device 0:0:6.0 is not assignable');
+  assert.is(one.machine.sysfs.read('/sys/bus/pci/drivers/pciback/permissive'), '');
+});
+
 test.run();
