@@ -31,6 +31,14 @@ export function parseAccess(text: string): Access {
   return fail(`there is no access "${text}"`);
 }
 
+/** As lspci and xl take addresses: leading zeros may be missing. Throws BAD_BDF. */
+function addressOf(text: string): string {
+  const digits = /^(?:([0-9a-f]{1,4}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-7])$/i.exec(text);
+  if (digits === null) return formatBdf(parseBdf(text));
+  const [, segment = '0', bus = '', device = '', fn = ''] = digits;
+  return formatBdf(parseBdf(`${segment.padStart(4, '0')}:${bus.padStart(2, '0')}:${device.padStart(2, '0')}.${fn}`));
+}
+
 /** The question of a command line, without --json. Throws USAGE, BAD_BDF, BAD_REGISTER. */
 export function parseExplainArgs(args: readonly string[]): Question {
   let bdf: string | undefined;
@@ -48,6 +56,6 @@ export function parseExplainArgs(args: readonly string[]): Question {
     else bdf = arg;
   }
   if (bdf === undefined) fail('the address of a device is missing');
-  return { bdf: formatBdf(parseBdf(bdf)), ...(domain === undefined ? {} : { domain }), ...(access === undefined ? {}
+  return { bdf: addressOf(bdf), ...(domain === undefined ? {} : { domain }), ...(access === undefined ? {}
     : { access }) };
 }

@@ -140,7 +140,7 @@ function isolationCheck(facts: ExplainFacts, device: DeviceFacts, domain: Domain
   const [same, reached] = [byAddress(facts, aliases, domain), byAddress(facts, peers, domain)];
   if (same.used.length > 0) return sharedCheck(facts, 'alias-or-no-acs', same, 'its DMA bears the same id as that of', '');
   return sharedCheck(facts, 'alias-or-no-acs', reached, 'without access control services, its DMA reaches',
-    'its DMA is its own, and passes the unit');
+    facts.iommu ? 'its DMA is its own, and passes the unit' : 'its DMA is its own');
 }
 
 function maskCheck({ bdf, msix }: DeviceFacts): Check {

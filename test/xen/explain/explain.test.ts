@@ -222,10 +222,15 @@ test('the document', () => {
   });
 });
 
+test('an address as lspci and xl take it', () => {
+  for (const text of ['0000:00:04.0', '00:04.0', '0:4.0', '0:0:4.0']) assert.is(parseExplainArgs([text]).bdf, '0000:00:04.0', text);
+});
+
 test('arguments that are none', () => {
   const bad = (line: string, message: RegExp): void => { assert.throws(() => parseExplainArgs(line.split(' ').filter(Boolean)), message); };
   bad('', /the address of a device is missing; usage: explain BDF/);
   bad('zz', /"zz" is no PCI address/);
+  bad('0:20.0', /"0000:00:20.0" is no PCI address/);
   bad('00:04.0 00:05.0', /one address/);
   bad('00:04.0 --access', /--access needs a value/);
   bad('00:04.0 --frob', /there is no option --frob/);
