@@ -38,8 +38,8 @@ export function writeFile(file: string, text: string): void {
   }
 }
 
-/** Resolves when `text` is written. A reader that has gone away, such as `head`, is no error. */
-export function writeOut(stream: NodeJS.WritableStream, text: string): Promise<void> {
+/** Resolves when `what` is written. A reader that has gone away, such as `head`, is no error. */
+export function writeOut(stream: NodeJS.WritableStream, what: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error: Error | null | undefined): void => {
       if (!error || codeOf(error) === 'EPIPE') resolve();
@@ -47,7 +47,7 @@ export function writeOut(stream: NodeJS.WritableStream, text: string): Promise<v
     };
     // The stream also emits what it tells the callback; without a listener that would end the process.
     stream.once('error', settle);
-    stream.write(text, (error) => {
+    stream.write(what, (error) => {
       settle(error);
       if (!error) stream.removeListener('error', settle);
     });

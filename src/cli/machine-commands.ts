@@ -21,6 +21,8 @@ import { oneOf } from './options';
 export interface MachineSurroundings {
   readonly env: Environment;
   readonly out: (text: string) => Promise<void>;
+  /** Standard output, as it is. */
+  readonly outBytes: (bytes: Uint8Array) => Promise<void>;
   readonly err: (text: string) => void;
   /** All of standard input. */
   readonly input: () => Promise<string>;
@@ -119,6 +121,10 @@ The exit code is 1 when something is refused.
 ${WHICH}`;
 
 const DMESG_HELP = `
+Examples:
+  portcullis dmesg
+  portcullis dmesg --machine two
+
 The log of Xen is portcullis xl dmesg, that of a guest's kernel portcullis xl console NAME.
 ${WHICH}`;
 
@@ -212,7 +218,7 @@ export function addMachineCommands(program: Command, around: MachineSurroundings
     addressed(sysfs.command('ls')).description('names in a folder').argument('<PATH>')
       .action(async (path: string, flags: WhereFlags) => ended(await runSysfsLs(where(flags), path, out))),
     addressed(sysfs.command('cat')).description('what a file says').argument('<PATH>')
-      .action(async (path: string, flags: WhereFlags) => ended(await runSysfsCat(where(flags), path, out))),
+      .action(async (path: string, flags: WhereFlags) => ended(await runSysfsCat(where(flags), path, around.outBytes))),
     addressed(sysfs.command('readlink')).description('where a link leads to').argument('<PATH>')
       .action(async (path: string, flags: WhereFlags) => ended(await runSysfsReadlink(where(flags), path, out))),
     addressed(sysfs.command('write')).description('write into a file').argument('<PATH>')

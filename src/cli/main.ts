@@ -13,6 +13,7 @@ process.exitCode = await run(process.argv.slice(2), {
   // The bundle lies in build/.
   capture: new URL('../assets/traffic.pcap.gz', import.meta.url),
   out: (text) => writeOut(stdout, text),
+  outBytes: (bytes) => writeOut(stdout, bytes),
   err: (text) => { stderr.write(text); },
   colour: stdout.isTTY === true && !env['NO_COLOR'],
   progress: (wanted) => progressOn(stderr, wanted && stderr.isTTY === true),

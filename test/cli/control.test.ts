@@ -222,6 +222,7 @@ async function command(args: readonly string[], { env = {}, input = '', stop = P
       outcome.out += text;
       onOut?.(text);
     },
+    outBytes: async (bytes) => { outcome.out += Buffer.from(bytes).toString('latin1'); },
     err: (text) => { outcome.err += text; },
     colour: false, debug: false, env: { XDG_RUNTIME_DIR: folder, ...env }, input: () => Promise.resolve(input), stop: () => stop,
     progress: () => ({ update: () => undefined, stop: () => undefined }),
@@ -349,6 +350,8 @@ test('sysfs', () => serving([], async () => {
   assert.is((await command(['sysfs', 'cat', '/b'])).out, 'piped\n');
   await command(['sysfs', 'write', '/b'], { input: 'too' });
   assert.is((await command(['sysfs', 'cat', '/b'])).out, 'too');
+  await command(['sysfs', 'write', '/config', '\x86\x80\xd3\x10']);
+  assert.is((await command(['sysfs', 'cat', '/config'])).out, '\x86\x80\xd3\x10', 'bytes are bytes, not UTF-8');
   assert.equal(await command(['sysfs', 'write', '/bind', '0000:00:1f.7']), { code: 1, out: '',
     err: 'portcullis: /bind: No such device (/bind: there is no device 0000:00:1f.7)\n' });
   assert.is((await command(['sysfs', 'frob'])).code, 2);

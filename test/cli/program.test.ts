@@ -33,6 +33,7 @@ async function command(line: string, document: CompareDocument | Error = compare
   outcome.code = await run(line.split(' ').filter(Boolean), {
     capture: pathToFileURL(capture),
     out: async (text) => { outcome.out += text; },
+    outBytes: async (bytes) => { outcome.out += Buffer.from(bytes).toString('latin1'); },
     err: (text) => { outcome.err += text; },
     colour: false,
     debug: false,

@@ -13,8 +13,11 @@ export async function runSysfsLs(where: Location, path: string, out: Out): Promi
   return EXIT.done;
 }
 
-export async function runSysfsCat(where: Location, path: string, out: Out): Promise<ExitCode> {
-  await out(await askSysfs(where, 'cat', path, {}) as string);
+/** Files of bytes, such as `config`, come as characters up to ff: on standard output they are bytes again. */
+export async function runSysfsCat(where: Location, path: string, out: (bytes: Uint8Array) => Promise<void>): Promise<ExitCode> {
+  const text = await askSysfs(where, 'cat', path, {}) as string;
+  // what somebody has written into a file may have other characters, and is text
+  await out(Buffer.from(text, /^[\0-\xff]*$/.test(text) ? 'latin1' : 'utf8'));
   return EXIT.done;
 }
 
