@@ -124,6 +124,7 @@ const DMESG_HELP = `
 Examples:
   portcullis dmesg
   portcullis dmesg | grep pciback
+  portcullis dmesg --machine two
 
 The log of Xen is portcullis xl dmesg, that of a guest's kernel portcullis xl console NAME.
 ${WHICH}`;
