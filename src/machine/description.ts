@@ -15,6 +15,7 @@ import { parseHideList } from '../xen/pciback/slots';
 import {
   FIRMWARE_PLACE, PLACE_FIELDS, type PlaceDescription, type ResolvedPlace, placeOfDump, resolvePlace,
 } from './addresses';
+import { DISK_FIELDS, type DiskDescription, defaultNvme, diskBytes, withDisk } from './disks';
 import { type DumpDescription, devicesOfDump, isDump } from './dumps';
 import { busesOf } from './topology';
 import { RESERVED_FIELDS, type ReservedDescription, resolveReserved } from './reserved';
@@ -25,7 +26,7 @@ export interface IommuDescription {
   iotlb?: { entries?: number; ways?: number };
 }
 
-export interface DeviceDescription extends PlaceDescription {
+export interface DeviceDescription extends PlaceDescription, DiskDescription {
   model: string;
   /** `DDDD:BB:DD.F` or `BB:DD.F`, on bus 0 or on a bus that a bridge leads to: bridges are numbered depth first. */
   bdf: string;
@@ -115,7 +116,7 @@ export interface ResolvedDescription {
 
 /** The devices that a description can name. */
 export const DEVICE_MODELS: ReadonlyMap<string, DeviceDefinition> = new Map(
-  [edu, e1000, e1000e, serial, rootPort].map((one) => [one.model, one]),
+  [edu, e1000, e1000e, serial, defaultNvme, rootPort].map((one) => [one.model, one]),
 );
 
 /** What a host adds to the models that there are. */
@@ -131,7 +132,7 @@ export const DESCRIPTION_FIELDS = {
   dom0: ['memory', 'pciback'],
   pciback: ['hide', 'passthrough', 'permissive', 'kind'],
   reserved: RESERVED_FIELDS,
-  device: ['model', 'bdf', 'link', ...PLACE_FIELDS],
+  device: ['model', 'bdf', 'link', ...DISK_FIELDS, ...PLACE_FIELDS],
   dump: ['model', 'file', 'only', 'keep', 'text'],
 } as const;
 
@@ -162,11 +163,12 @@ function resolveDump(dump: DumpDescription, taken: Set<number>): PlacedDevice[] 
 
 function resolveDevice(device: DeviceDescription, taken: Set<number>, models: Models): PlacedDevice {
   knownKeys('a device', device, DESCRIPTION_FIELDS.device);
-  const definition = models.get(device.model);
-  if (definition === undefined) {
+  const model = models.get(device.model);
+  if (model === undefined) {
     fail('UNKNOWN_DEVICE', `there is no device model "${device.model}"; there are ${[...models.keys(), 'dump'].join(', ')}`,
       { model: device.model });
   }
+  const definition = withDisk(model, device);
   const bdf = parseBdf(device.bdf);
   const routing = routingId(bdf);
   if (bdf.segment !== 0) fail('BAD_BDF', `${device.bdf}: this machine has segment 0000 only`, { bdf: device.bdf });
@@ -289,7 +291,7 @@ export function resolveDescription(description: MachineDescription,
   return {
     reserved, frames, dom0Pages, iommu: kind === 'vtd', caches: typeof iommu === 'string' ? {} : iommu.iotlb ?? {},
     devices: busesOf(devices),
-    seed, native: owner === 'native', tableFrames, heapBytes: description.heapBytes ?? 4 << 20,
+    seed, native: owner === 'native', tableFrames, heapBytes: (description.heapBytes ?? 4 << 20) + diskBytes(devices.map(({ definition }) => definition)),
     xen: xenLine(description.xen), allowUnsafePassthrough: description.allowUnsafePassthrough ?? false,
     xenRevoke: description.xenRevoke ?? false, pciback: resolvePciback(description.dom0?.pciback),
   };

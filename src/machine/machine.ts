@@ -493,7 +493,9 @@ export class Machine {
   }
 
   #detach(routing: number): void {
-    detach(this.engine, this.#functions.get(routing) as AttachedFunction);
+    const attached = this.#functions.get(routing) as AttachedFunction;
+    this.engine.backends.remove(attached.fn);
+    detach(this.engine, attached);
     this.#links.get(routing)?.release();
     this.#links.delete(routing);
     this.#irqs.delete(routing);

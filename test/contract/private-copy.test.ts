@@ -2,6 +2,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { e1000 } from '../../src/devices/e1000/index';
+import { nvme } from '../../src/devices/nvme/index';
+import { NvmeHost } from '../helpers/nvme-host';
 import { LinkHandle } from '../../src/devices/links/link';
 import { generateStore } from '../../src/devices/links/store';
 import { BASE, Rig } from '../helpers/window-rig';
@@ -53,6 +55,33 @@ test('a receive descriptor too, when its buffer moves under it', async () => {
   assert.is(fetches, 1);
   assert.is(rig.peek(0x6000), 0, 'nothing landed where the descriptor points now');
   assert.is.not(rig.peek(0x4000), 0);
+});
+
+test('a command is fetched once, and so is a piece of its PRP list', async () => {
+  const rig = await Rig.create('file', nvme({ namespaces: [{ size: 1 << 20 }] }));
+  const host = new NvmeHost(rig.engine, rig.fn, BASE, rig.backing, () => rig.run());
+  host.queuesAt = 0x12000;
+  host.enable();
+  host.createQueue(1, 4);
+  rig.poke(0x1000, BASE + 0x21000, 0, BASE + 0x22000, 0);
+  for (let i = 0; i < 0x3000; i += 4) rig.poke(0x20000 + i, i + 1);
+  let fetches = 0;
+  rig.onRead = (offset) => {
+    if (offset === 0x16000) {
+      fetches++;
+      // another command, elsewhere, far beyond the disk
+      rig.poke(0x16000, 0x00000009, 2);
+      rig.poke(0x16000 + 24, 0, 0, 0, 0, 0xffffffff, 0xffffffff, 0xffff);
+    }
+    if (offset !== 0x1000) return;
+    fetches++;
+    rig.poke(0x1000, 0x7f000000, 0, 0x7f000000, 0);
+  };
+  assert.is(host.io(1, 0, 24, { prp1: BASE + 0x20000, prp2: BASE + 0x1000, cid: 3 }).status, 0);
+  assert.is(fetches, 2);
+  rig.onRead = () => {};
+  assert.is(host.io(2, 16, 8, { prp1: BASE + 0x30000 }).status, 0);
+  assert.is(rig.peek(0x30000), 0x2001);
 });
 
 test.run();

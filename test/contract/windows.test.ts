@@ -9,6 +9,8 @@ import { e1000e } from '../../src/devices/e1000e/index';
 import { LinkHandle } from '../../src/devices/links/link';
 import { generateStore } from '../../src/devices/links/store';
 import type { DeviceDefinition } from '../../src/devices/definition';
+import { nvme } from '../../src/devices/nvme/index';
+import { NvmeHost } from '../helpers/nvme-host';
 import { eduTwin } from '../helpers/edu-twin';
 import { BASE, FRAMES, type Kind, Rig, WINDOW_MFN } from '../helpers/window-rig';
 
@@ -70,11 +72,35 @@ async function transfer(kind: Kind, definition: DeviceDefinition = edu): Promise
   return { first, second: rig.read(0x24), memory: Buffer.from(rig.backing()).toString('base64') };
 }
 
+/** Reads and writes by every form of PRP entries, a list that goes on in another page, and one that leads nowhere. */
+async function disk(kind: Kind): Promise<unknown> {
+  const rig = await Rig.create(kind, nvme({ namespaces: [{ size: 1 << 20 }] }));
+  const host = new NvmeHost(rig.engine, rig.fn, BASE, rig.backing, () => rig.run());
+  host.queuesAt = 0x12000;
+  host.enable();
+  host.createQueue(1, 4);
+  for (let i = 0; i < 0x4000; i += 4) rig.poke(0x20000 + i, Math.imul(i + 1, 0x9e3779b1) >>> 0);
+  rig.poke(0x1ff0, BASE + 0x21000, 0, BASE + 0x3000, 0);
+  rig.poke(0x3000, BASE + 0x22000, 0, BASE + 0x23000, 0);
+  const done: unknown[] = [];
+  const io = (op: number, prp1: number, prp2: number, blocks: number): void => {
+    done.push(host.io(op, 5, blocks, { prp1: BASE + prp1, prp2: BASE + prp2 }));
+  };
+  io(1, 0x20000, 0x1ff0, 32);
+  io(2, 0x28a04, 0x29000, 5);
+  io(2, 0x2a200, 0x1ff0, 20);
+  io(5, 0x20000, 0x1ff0, 32);
+  io(2, 0x2c000, 0x8000000, 8);
+  io(2, 0x2c000, 0x8000000, 16);
+  done.push(host.admin(6, [1], { prp1: BASE + 0x30800, prp2: BASE + 0x31000 }));
+  return { done, pin: rig.engine.exports.intxLine(16 + 4), memory: Buffer.from(rig.backing()).toString('base64') };
+}
+
 const express = (kind: Kind): Promise<unknown> => forward(kind, e1000e);
 const inTypeScript = (kind: Kind): Promise<unknown> => transfer(kind, eduTwin);
 
 for (const [name, scenario] of [
-  ['e1000', forward], ['e1000e', express], ['edu', transfer], ['edu in TypeScript', inTypeScript],
+  ['e1000', forward], ['e1000e', express], ['edu', transfer], ['edu in TypeScript', inTypeScript], ['nvme', disk],
 ] as const) {
   test(`${name} leaves the same bytes on linear, file and message windows`, async () => {
     const linear = await scenario('linear');

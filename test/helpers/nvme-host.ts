@@ -48,6 +48,8 @@ interface Queue {
 
 export class NvmeHost {
   now = 0;
+  /** Where the I/O queues lie, 0x4000 bytes for each pair. */
+  queuesAt = 0x200000;
   readonly queues = new Map<number, Queue>();
   #cid = 0;
 
@@ -182,7 +184,7 @@ export class NvmeHost {
 
   /** A pair of queues, at fixed places by its number. `vector` undefined: no interrupts. */
   createQueue(id: number, entries = 16, vector?: number): void {
-    const sq = 0x200000 + id * 0x4000;
+    const sq = this.queuesAt + id * 0x4000;
     const cq = sq + 0x2000;
     this.ram().fill(0, cq, cq + entries * 16);
     const flags = vector === undefined ? 1 : 3 | vector << 16;

@@ -20,7 +20,7 @@ async function refused(devices: MachineDescription['devices'], code: string, sen
 
 test('an unknown device is named beside those that there are', async () => {
   await refused([{ model: 'e1001', bdf: '00:04.0' }], 'UNKNOWN_DEVICE',
-    /no device model "e1001"; there are edu, e1000, e1000e, serial, root-port, probe, plain-bridge/);
+    /no device model "e1001"; there are edu, e1000, e1000e, serial, nvme, root-port, probe, plain-bridge/);
 });
 
 test('a bus that no bridge leads to', async () => {

@@ -3,7 +3,7 @@ import {
   Nvme, NvmeCc, NvmeCq, NvmeCsts, NvmeRequest, NvmeSq, NvmeState,
 } from '../../spec/nvme';
 import {
-  cellsReset, deadlineClear, deviceState, registerGet, workDone, workRequest,
+  cellsReset, deadlineClear, deviceState, registerGet, registerSet, workDone, workRequest,
 } from '../../bus/functions';
 import { intxLevel } from '../../irq/intx';
 import { vectorsForget } from '../../irq/vectors';
@@ -21,6 +21,8 @@ const ABRUPT: u32 = 2;
 function clear(b: usize, fn: u32, s: usize): void {
   memory.fill(s, 0, NvmeState.RESET_END);
   memory.fill(s + NvmeState.UNTIL, 0xff, Nvme.VECTORS << 3);
+  registerSet(b, fn, 0, Nvme.INTMS, 0);
+  registerSet(b, fn, 0, Nvme.INTMC, 0);
   featuresReset(s);
   journalClear(b, fn);
   vectorsForget(b, fn);
