@@ -91,6 +91,9 @@ export class FakeSysfs implements Sysfs {
   read(path: string): string {
     if (!this.#has(path)) throw new KernelError('ENOENT', path);
     if (path === `${PCIBACK}/slots`) return this.slots.map((slot) => `${slot}\n`).join('');
+    if (path === `${PCIBACK}/permissive`) {
+      return [...this.devices].flatMap(([name, { permissive }]) => (permissive ? [`${name}\n`] : [])).join('');
+    }
     const [, name = '', file] = /devices\/([^/]+)\/(\w+)$/.exec(path) ?? [];
     const device = this.#device(name);
     return file === 'irq' ? `${device.irq}\n` : device.resource;
