@@ -2,7 +2,11 @@
 
 import { ask } from '../control/client';
 import type { Location } from '../control/location';
+import { CommandError } from '../exit';
 import { readFile } from '../files';
+
+/** What xl ends with for a file that it cannot read; our 3 is for a machine that is not there. */
+const UNREADABLE = 1;
 
 export interface XlContext {
   readonly out: (text: string) => Promise<void>;
@@ -15,8 +19,14 @@ export interface XlContext {
 export async function runXl(where: Location, args: readonly string[], { out, err, xlFiles }: XlContext): Promise<number> {
   const texts = new Map<string, string>();
   const next = (): string | undefined => xlFiles(args, texts).find((file) => !texts.has(file));
-  for (let file = next(); file !== undefined; file = next()) {
-    texts.set(file, new TextDecoder().decode(readFile(file, 'the file', 'name one that is there')));
+  try {
+    for (let file = next(); file !== undefined; file = next()) {
+      texts.set(file, new TextDecoder().decode(readFile(file, 'the file', 'name one that is there')));
+    }
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    err(`${error.message}\n`);
+    return UNREADABLE;
   }
   const files = Object.fromEntries(texts);
   const { code, stdout, stderr } = await ask(where, 'xl', { args, files }) as { code: number; stdout: string; stderr: string };
