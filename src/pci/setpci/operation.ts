@@ -20,7 +20,7 @@ export interface Operation {
 const WIDTHS: Readonly<Record<string, Width>> = { B: 1, W: 2, L: 4 };
 
 function fail(text: string, why: string): never {
-  throw new PortcullisError('BAD_REGISTER', `setpci: ${why} in "${text}"; write REGISTER[.B|.W|.L][=VALUE[:MASK]], as in COMMAND, `
+  throw new PortcullisError('BAD_REGISTER', `${why} in "${text}"; write REGISTER[.B|.W|.L][=VALUE[:MASK]], as in COMMAND, `
     + '40.b or CAP_EXP+8.w=1234, all in hexadecimal', { text });
 }
 
