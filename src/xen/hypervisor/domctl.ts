@@ -1,6 +1,7 @@
 // XEN_DOMCTL_* as a toolstack calls them: first whether the caller may, then whether it has itself what it gives away.
 import { DomId, Machine } from '../../../assembly/spec/machine';
 import { bdfOf, formatBdf } from '../../pci/bdf';
+import { controlCaller, targetOf } from './caller';
 import { CONTROL_DOMAIN, type Domain, type DomainKind, SHUTDOWN, type ShutdownReason } from './domain';
 import { HypercallError } from './errors';
 import type { Hypervisor } from './hypervisor';
@@ -50,16 +51,11 @@ export class Domctl {
 
   /** The caller, which must be the control domain: EPERM. */
   #control(): Domain {
-    const caller = this.#hypervisor.domain(this.#caller);
-    if (caller.domid !== CONTROL_DOMAIN) {
-      throw new HypercallError('EPERM', `domain ${caller.domid} may not do this; only domain ${CONTROL_DOMAIN} may`,
-        { caller: caller.domid });
-    }
-    return caller;
+    return controlCaller(this.#hypervisor, this.#caller);
   }
 
   #target(domid: number): Domain {
-    return this.#hypervisor.domain(domid === DomId.SELF ? this.#caller : domid);
+    return targetOf(this.#hypervisor, this.#caller, domid);
   }
 
   #lacks(what: string, fields: Record<string, unknown>): never {

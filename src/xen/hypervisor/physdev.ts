@@ -1,6 +1,7 @@
 // PHYSDEVOP_* that have to do with devices: numbers for interrupts, MSI-X, a device that comes and goes.
 import { DomId } from '../../../assembly/spec/machine';
 import { bdfOf, formatBdf } from '../../pci/bdf';
+import { controlCaller, targetOf } from './caller';
 import { CONTROL_DOMAIN, type Domain } from './domain';
 import { HypercallError } from './errors';
 import type { Hypervisor } from './hypervisor';
@@ -31,16 +32,11 @@ export class Physdev {
   }
 
   #control(): Domain {
-    const caller = this.#hypervisor.domain(this.#caller);
-    if (caller.domid !== CONTROL_DOMAIN) {
-      throw new HypercallError('EPERM', `domain ${caller.domid} may not do this; only domain ${CONTROL_DOMAIN} may`,
-        { caller: caller.domid });
-    }
-    return caller;
+    return controlCaller(this.#hypervisor, this.#caller);
   }
 
   #target(domid: number): Domain {
-    return this.#hypervisor.domain(domid === DomId.SELF ? this.#caller : domid);
+    return targetOf(this.#hypervisor, this.#caller, domid);
   }
 
   // ---- interrupts
