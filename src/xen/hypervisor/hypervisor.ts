@@ -498,11 +498,3 @@ export class Hypervisor {
     return grantTableOp(this.engine, this, this.grants, { domid, cmd, address, count });
   }
 }
-
-/** Bytes as pages, rounded up; throws for what is no size. */
-export function pagesFor(bytes: number, name: string): number {
-  if (!Number.isFinite(bytes) || bytes <= 0) {
-    throw new PortcullisError('BAD_SIZE', `${name} is ${bytes} bytes; it must be positive`, { name, bytes });
-  }
-  return Math.ceil(bytes / 4096);
-}

@@ -1,6 +1,6 @@
 import { Vtd, VtdContext, VtdFrcd, VtdGcmd, VtdInv, IommuState } from '../../../assembly/spec/vtd';
 import { State } from '../../../assembly/spec/state';
-import { DomId, Machine } from '../../../assembly/spec/machine';
+import { Machine } from '../../../assembly/spec/machine';
 import type { Engine } from '../../engine/index';
 import { PortcullisError } from '../../errors';
 import type { IommuDocument } from './document';
@@ -273,4 +273,3 @@ export class IommuDriver {
 
 /** Machine frame of the unit's registers: no domain may ever map it. */
 export const VTD_MFN: number = Machine.VTD_MFN;
-export const OWNER_NONE: number = DomId.NONE;
